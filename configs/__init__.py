@@ -1,0 +1,1 @@
+"""Runs: `base` holds every field, each other file what differs from it."""

@@ -1,0 +1,181 @@
+"""Every field of a run, once, with its unit and its reason.
+
+The defaults are the real thing: COCO 2017 on one large GPU. The preset `tiny` turns
+any config into minutes on two CPU cores, on drawn people, from nothing.
+"""
+
+from ml_collections import ConfigDict
+
+PRESETS = ("", "tiny")
+
+
+def get_config(preset: str = "") -> ConfigDict:
+    """The base configuration.
+
+    Args:
+      preset: "" for the real thing, or "tiny": what follows the colon in
+        `--config=configs/bias70.py:tiny`.
+
+    Raises:
+      ValueError: if there is no such preset.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"No preset {preset!r}; there are {PRESETS}.")
+    config = ConfigDict(
+        {
+            "data": _data(),
+            "augment": _augment(),
+            "representation": _representation(),
+            "model": _model(),
+            "loss": _loss(),
+            "decode": _decode(),
+            "optim": _optim(),
+            "train": _train(),
+            "checkpoint": {
+                "every_steps": 2_000,  # a save also happens at the end
+                "keep": 2,  # latest checkpoints kept, beside the best one
+            },
+            "eval": {
+                "every_steps": 10_000,  # 0: only at the end
+                "batch_size": 16,
+                "overlays": 12,  # pictures drawn into workdir/overlays
+            },
+        }
+    )
+    if preset == "tiny":
+        config.update(_tiny())
+    return config
+
+
+def _data():
+    return {
+        # A folder in COCO's layout: annotations/person_keypoints_{train,val}2017.json,
+        # train2017/, val2017/. "embedded" draws one.
+        "root": "",
+        # Fetch COCO 2017 (20 GB) into prepared_dir where no root is given.
+        "download": False,
+        # Percent of the pictures with exactly one person to remove: 0, 30 ... 80.
+        "reduction": 0,
+        # Which of them, in which order. Part of the prepared data set's identity.
+        "order_seed": 0,
+        # Where TFDS keeps prepared data sets; "": TFDS' own default (TFDS_DATA_DIR).
+        "prepared_dir": "",
+        # A broken record: "raise" stops the preparation, "skip" lists it in a report.
+        "on_error": "raise",
+        # People per picture in training; of more, the largest.
+        "max_people": 30,
+        # Loader processes; 0: in the training process.
+        "num_workers": 12,
+        # Pictures that "embedded" draws.
+        "embedded_train": 3000,
+        "embedded_val": 200,
+    }
+
+
+def _augment():
+    return {
+        # Zoom relative to the picture filling the input, drawn log-uniformly.
+        "scale_min": 0.5,
+        "scale_max": 1.5,
+        "rotation": 20.0,  # degrees, either way
+        "translation": 0.15,  # fraction of the input side, either way
+        "flip": 0.5,  # probability
+        "color": 0.3,  # brightness, contrast and saturation: factor 1 - c ... 1 + c
+    }
+
+
+def _representation():
+    return {
+        "skeleton": "center",  # directed edges: "tree", "center" or "both"
+        "radius": 32.0,  # of an anchor's disc, input px
+        "map_stride": 4,  # input px per cell
+        "person_stride": 2,  # the person map's own: small people keep their outline
+        "body_sigma": 0.1,  # fraction of sqrt(person's area)
+    }
+
+
+def _model():
+    return {
+        "backbone": "resnet101",  # "resnet18", 34, 50, 101, 152 or "tiny"
+        "width": 1.0,  # factor on the channels of "tiny"
+        "output_stride": 16,  # 32, 16 or 8: later strides become dilation
+        # Where a bottleneck strides: "3x3" (v1.5, torchvision) or "1x1" (v1, Keras).
+        "bottleneck_stride": "3x3",
+        "neck": "fpn",  # "fpn", or "upsample": heads at output_stride
+        "neck_channels": 256,
+        "refine_steps": 2,  # recurrent offset refinement, 0: none
+        "norm": "live",  # batch statistics: "live", or "frozen" (as pretrained)
+        "dtype": "bfloat16",  # of the computation; parameters are float32
+        "pretrained": "",  # ImageNet weights of the backbone, .safetensors
+        # True: layers that the file lacks start fresh; False: they are an error.
+        "pretrained_partial": False,
+    }
+
+
+def _loss():
+    return {
+        # PersonLab's 4 : 2 : 1 : 1/4 : 1/8; each term is a mean over what counts.
+        "heatmap": 4.0,
+        "person": 2.0,
+        "short": 1.0,
+        "mid": 0.25,
+        "long": 0.125,
+        "body": 0.5,
+        "positive_weight": 4.0,  # of heatmap cells inside a disc against those outside
+        "hard_keypoint_weight": 1.0,  # of hidden (v=1) against visible (v=2) keypoints
+    }
+
+
+def _decode():
+    return {
+        "peak_threshold": 0.01,  # Hough score
+        "peaks_per_anchor": 40,  # candidates kept per anchor type
+        "max_people": 30,
+        "suppression_radius": 10.0,  # px: nearer to the same anchor is the same person
+        "refine_steps": 1,  # by short offsets, after each step of a walk
+        "found_threshold": 0.1,  # confidence from which a keypoint counts as found
+        "mask_threshold": 0.25,  # embedding distance, in units of the person's scale
+        "exclusive_masks": False,  # True: each cell to the nearest person only
+    }
+
+
+def _optim():
+    return {
+        "name": "adamw",  # "adamw" or "sgd"
+        "learning_rate": 5e-4,  # peak, after warm-up
+        "warmup_steps": 1_000,
+        "schedule": "cosine",  # "cosine" (to 0) or "constant"
+        "weight_decay": 1e-4,  # of kernels, not of biases and norms
+        "clip": 1.0,  # global norm of the gradient, 0: none
+        "momentum": 0.9,  # of "sgd"
+        "ema": 0.9998,  # decay of the averaged parameters that evaluation uses
+    }
+
+
+def _train():
+    return {
+        "num_steps": 150_000,  # equal for every reduction: steps, not epochs
+        "batch_size": 32,  # of all devices together
+        "image_size": 641,  # input side, px: a multiple of 32, plus 1
+        "seed": 0,
+        "log_every": 100,  # steps
+    }
+
+
+def _tiny():
+    """What differs from the real thing in minutes on two CPU cores."""
+    return {
+        "data": {"root": "embedded", "num_workers": 1, "max_people": 13},
+        "augment": {"scale_min": 0.8, "scale_max": 1.25, "rotation": 10.0},
+        "representation": {"radius": 8.0},
+        "model": {
+            "backbone": "tiny",
+            "neck_channels": 64,
+            "refine_steps": 0,
+            "dtype": "float32",
+        },
+        "optim": {"learning_rate": 3e-3, "warmup_steps": 100, "ema": 0.99},
+        "train": {"num_steps": 1_500, "batch_size": 16, "image_size": 129},
+        "checkpoint": {"every_steps": 500},
+        "eval": {"every_steps": 0},
+    }

@@ -1,0 +1,12 @@
+"""COCO as it is: no picture is removed."""
+
+from ml_collections import ConfigDict
+
+from configs import base
+
+
+def get_config(preset: str = "") -> ConfigDict:
+    """See configs/base.py; `preset` is "" or "tiny"."""
+    config = base.get_config(preset)
+    config.update({"data": {"reduction": 0}})
+    return config
