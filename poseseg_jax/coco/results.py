@@ -1,0 +1,181 @@
+"""People that the network found -> COCO's result files.
+
+Poses and masks come on the input's grid and leave in original pixels. COCO's result
+keypoints are pixel indices, as ours, and masks are sets of pixels, so no half pixel is
+added here. Segmentation results carry no box: pycocotools would take their area from it
+instead of from the mask, and sort them into other size classes.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float
+from pycocotools import mask as coco_mask
+
+from poseseg_jax.coco.picture import PERSON_CATEGORY
+from poseseg_jax.geometry import apply_affine, invert_affine
+from poseseg_jax.structs import Array, Instances
+
+MASK_LEVEL = 0.5
+_DECIMALS = 6  # of scores; enough to keep their order
+_MARGIN = (
+    1  # cells around those that can reach the level: bilinear sampling looks there
+)
+
+
+@dataclass(frozen=True)
+class Results:
+    """The result entries of one picture or of many, best person of a picture first."""
+
+    keypoints: list[dict[str, Any]]
+    segm: list[dict[str, Any]]
+
+
+def from_instances(
+    instances: Instances,
+    *,
+    to_input: Float[Array, "2 3"],
+    size: tuple[int, int],
+    image_id: int,
+    person_stride: int,
+    mask_level: float = MASK_LEVEL,
+) -> Results:
+    """The people of one picture in COCO's result format.
+
+    Empty slots (score 0) are left out. Every keypoint is written where it is thought to
+    be, also one that counts as not found: COCO scores all labelled ones, and (0, 0) is
+    as wrong as can be.
+
+    Args:
+      instances: of one picture, on the host, without batch axis.
+      to_input: affine, original px -> input px.
+      size: (height, width) of the original picture.
+      image_id: of the picture.
+      person_stride: input px per cell of the masks.
+      mask_level: probability from which a pixel belongs to the person.
+
+    Returns:
+      Keypoints as 17 times (x, y, confidence) in original px, and masks of the original
+      size as compressed run lengths. Both lists have one entry per person.
+    """
+    poses = instances.poses
+    to_input = np.asarray(to_input, np.float64)
+    slots = np.flatnonzero(np.asarray(poses.score) > 0)
+    to_original = invert_affine(to_input)
+    common = {"image_id": int(image_id), "category_id": PERSON_CATEGORY}
+    results = Results([], [])
+    for slot in slots:
+        score = round(float(poses.score[slot]), _DECIMALS)
+        points = apply_affine(
+            to_original, np.asarray(poses.keypoints[slot], np.float64)
+        )
+        confidence = np.asarray(poses.confidence[slot], np.float64)
+        rows = np.concatenate([points.round(3), confidence.round(3)[:, None]], axis=1)
+        mask = resample_mask(
+            np.asarray(instances.masks[slot]),
+            to_cell=to_input / person_stride,
+            size=size,
+            level=mask_level,
+        )
+        keypoints = rows.reshape(-1).tolist()
+        results.keypoints.append({**common, "keypoints": keypoints, "score": score})
+        segmentation = encode_mask(mask)
+        results.segm.append({**common, "segmentation": segmentation, "score": score})
+    return results
+
+
+def resample_mask(
+    mask: Float[np.ndarray, "p q"],
+    *,
+    to_cell: Float[np.ndarray, "2 3"],
+    size: tuple[int, int],
+    level: float = MASK_LEVEL,
+) -> Bool[np.ndarray, "h w"]:
+    """A soft mask sampled bilinearly at every original pixel, and cut at `level`.
+
+    Args:
+      mask: probability per cell. Beyond the outer cells, the nearest one counts.
+      to_cell: affine, original px -> cell.
+      size: (height, width) of the original picture.
+      level: from which a pixel belongs to the mask.
+    """
+    height, width = size
+    pixels = np.zeros((height, width), bool)
+    rows, columns = np.nonzero(mask >= level)
+    if not len(rows):
+        return pixels
+    y0, y1 = _reach(rows, mask.shape[0])
+    x0, x1 = _reach(columns, mask.shape[1])
+    corners = np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]], np.float64)
+    corners = apply_affine(invert_affine(to_cell), np.clip(corners, -1e6, 1e6))
+    left, top = np.clip(np.floor(corners.min(0)), 0, (width, height)).astype(int)
+    right, bottom = np.clip(np.ceil(corners.max(0)) + 1, 0, (width, height)).astype(int)
+    if left >= right or top >= bottom:
+        return pixels
+    from_corner = to_cell.copy()
+    from_corner[:, 2] += to_cell[:, :2] @ (left, top)
+    soft = cv2.warpAffine(
+        mask.astype(np.float32),
+        from_corner,
+        (int(right - left), int(bottom - top)),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    pixels[top:bottom, left:right] = soft >= level
+    return pixels
+
+
+def encode_mask(mask: Bool[np.ndarray, "h w"]) -> dict[str, Any]:
+    """COCO's compressed run lengths, with text that JSON can hold."""
+    rle: Any = coco_mask.encode(np.asfortranarray(mask, np.uint8))
+    return {"size": list(mask.shape), "counts": rle["counts"].decode()}
+
+
+def write_json(path: Path, entries: Sequence[dict[str, Any]]) -> None:
+    """Writes a result file, whole or not at all.
+
+    Raises:
+      ValueError: naming the file and the picture, for a score that is no finite number.
+    """
+    for entry in entries:
+        if not math.isfinite(entry["score"]):
+            raise ValueError(
+                f"{path}: the result for picture {entry['image_id']} has the score "
+                f"{entry['score']}; expected a finite number"
+            )
+    unfinished = path.with_name(path.name + ".unfinished")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(json.dumps(list(entries), allow_nan=False))
+        unfinished.replace(path)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be written ({error})") from None
+
+
+def read_json(path: Path) -> list[dict[str, Any]]:
+    """Reads a result file.
+
+    Raises:
+      ValueError: if it cannot be read or does not hold a list of entries.
+    """
+    try:
+        entries = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: no readable result file ({error})") from None
+    if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+        raise ValueError(
+            f"{path}: expected a list of results, as COCO's servers take it"
+        )
+    return entries
+
+
+def _reach(cells: np.ndarray, count: int) -> tuple[float, float]:
+    """First and last cell position that can reach the level; borders have no end."""
+    first, last = int(cells.min()) - _MARGIN, int(cells.max()) + _MARGIN
+    return (-math.inf if first < 0 else first), (math.inf if last >= count else last)

@@ -1,0 +1,1 @@
+"""From pictures and labels to batches: sources, prepared data sets, augmentation."""

@@ -1,0 +1,138 @@
+"""Records -> arrays. Nothing else in the project decodes pictures.
+
+A record is a mapping, in original pixels: `image` (bytes of the picture's file),
+`people` (PNG bytes of the people map: the codes of structs.py), `image_id`,
+`file_name`, `size` (height, width) and, with one row per person by decreasing area,
+`keypoints` [n K 2], `visibility` [n K], `box` [n 4] (x0, y0, x1, y1), `area` [n] and
+`has_mask` [n]. Row i has code i + 1.
+
+Stored pixels are taken as they are: EXIF orientation is ignored, because COCO's labels
+refer to the stored pixels.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from poseseg_jax import geometry
+
+Record = Mapping[str, Any]
+
+_JPEG_MAGIC = b"\xff\xd8"
+_COLOR_FLAGS = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A decoded record. Coordinates are original pixels.
+
+    Attributes:
+      image: RGB, possibly decoded to a fraction of the original size.
+      to_image: affine, original px -> px of `image`; the identity at full size.
+      people: codes of structs.py at full size; row i has code i + 1.
+      keypoints, visibility, box, area: as in structs.Batch, by decreasing area.
+      has_mask: False where the pixels of the person are not known.
+      image_id: COCO's.
+    """
+
+    image: UInt8[np.ndarray, "h w 3"]
+    to_image: Float[np.ndarray, "2 3"]
+    people: UInt8[np.ndarray, "H W"]
+    keypoints: Float[np.ndarray, "n K 2"]
+    visibility: UInt8[np.ndarray, "n K"]
+    box: Float[np.ndarray, "n 4"]
+    area: Float[np.ndarray, " n"]
+    has_mask: Bool[np.ndarray, " n"]
+    image_id: int
+
+
+def decode_record(record: Record, *, shrink: float = 1.0) -> Sample:
+    """Decodes a record.
+
+    Args:
+      record: see the top of this file.
+      shrink: by how much the picture is going to be reduced. Its pixels may then be
+        decoded to a fraction of their size (a JPEG does that almost for free), but to
+        no less than what is needed.
+
+    Raises:
+      ValueError: naming file and id, for a picture that is broken or has another size
+        than the record says.
+    """
+    file_name = record["file_name"]
+    if isinstance(file_name, bytes):  # as TFDS hands out text
+        file_name = file_name.decode()
+    name = f"{file_name} (image id {int(record['image_id'])})"
+    height, width = (int(side) for side in record["size"])
+    reduction = _possible_reduction(record["image"], shrink)
+    image = decode_image(record["image"], name=name, reduction=reduction)
+    people = _decode(record["people"], cv2.IMREAD_GRAYSCALE, f"{name}, people map")
+    _check_size(image, -(-height // reduction), -(-width // reduction), name)
+    _check_size(people, height, width, f"{name}, people map")
+    rows = ("keypoints", "visibility", "box", "area", "has_mask")
+    return Sample(
+        image=image,
+        to_image=geometry.resize_affine(1 / reduction),
+        people=people,
+        image_id=int(record["image_id"]),
+        **{key: record[key] for key in rows},
+    )
+
+
+def decode_image(
+    data: bytes, *, name: str, reduction: int = 1
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Decodes a picture to RGB; grayscale becomes three equal channels.
+
+    Args:
+      data: a JPEG, PNG or other picture file.
+      name: what to call the picture in an error: file and id.
+      reduction: 1, or for a JPEG also 2, 4 or 8: pixel j of the result is the mean of
+        the stored pixels from `reduction` j on; the side is rounded up.
+
+    Raises:
+      ValueError: if the bytes are no whole picture.
+    """
+    bgr = _decode(data, _COLOR_FLAGS[reduction], name)
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)
+
+
+def _possible_reduction(data: bytes, shrink: float) -> int:
+    # OpenCV reduces other formats by a ratio that is not exact, and with aliasing.
+    if not data.startswith(_JPEG_MAGIC):
+        return 1
+    return max(factor for factor in _COLOR_FLAGS if factor <= max(shrink, 1))
+
+
+def _decode(data: bytes, flags: int, name: str) -> np.ndarray:
+    pixels = None
+    if data:
+        try:
+            flags |= cv2.IMREAD_IGNORE_ORIENTATION
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        except cv2.error as error:
+            raise ValueError(f"{name}: cannot be decoded: {error}") from error
+    if pixels is None:
+        raise ValueError(
+            f"{name}: {len(data)} bytes that are no whole picture; expected a JPEG or "
+            "PNG file. Restore the file, or prepare the data set again without it."
+        )
+    return pixels
+
+
+def _check_size(pixels: np.ndarray, height: int, width: int, name: str) -> None:
+    if pixels.shape[:2] != (height, width):
+        raise ValueError(
+            f"{name}: decodes to {pixels.shape[0]} x {pixels.shape[1]} pixels (height "
+            f"x width), but the record's size asks for {height} x {width}. Prepare "
+            "the data set again."
+        )

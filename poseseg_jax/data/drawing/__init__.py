@@ -1,0 +1,1 @@
+"""Draws the embedded data: people, scenes and labels, with NumPy and OpenCV alone."""
