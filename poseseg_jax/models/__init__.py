@@ -1,0 +1,1 @@
+"""The network: a picture in, Maps out. It never sees a target."""
