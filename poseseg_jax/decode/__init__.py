@@ -1,0 +1,1 @@
+"""Maps -> Instances: one jitted program without a loop over people."""
