@@ -1,0 +1,219 @@
+"""ConfigDict -> Settings: frozen, typed, and checked once, before anything is built.
+
+Below `train.py`, `evaluate.py` and `inference.py` nobody sees a config. Settings of a
+layer are defined in that layer; those of the run itself are defined here.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from poseseg_jax.coco.annotations import ON_ERROR
+from poseseg_jax.data.augment import AugmentSettings
+from poseseg_jax.data.bias import REDUCTIONS
+from poseseg_jax.data.prepared import DataSettings
+from poseseg_jax.decode.decode import DecodeSettings
+from poseseg_jax.geometry import check_side
+from poseseg_jax.losses import LossSettings
+from poseseg_jax.models import poseseg
+from poseseg_jax.models.poseseg import ModelSettings
+from poseseg_jax.representation import Representation
+from poseseg_jax.skeleton import SKELETONS
+from poseseg_jax.structs import MAX_PEOPLE
+
+
+@dataclass(frozen=True)
+class OptimSettings:
+    """See `optim` in configs/base.py."""
+
+    name: str
+    learning_rate: float
+    warmup_steps: int
+    schedule: str
+    weight_decay: float
+    clip: float
+    momentum: float
+    ema: float
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """See `train` in configs/base.py."""
+
+    num_steps: int
+    batch_size: int
+    image_size: int
+    seed: int
+    log_every: int
+
+
+@dataclass(frozen=True)
+class CheckpointSettings:
+    """See `checkpoint` in configs/base.py."""
+
+    every_steps: int
+    keep: int
+
+
+@dataclass(frozen=True)
+class EvalSettings:
+    """See `eval` in configs/base.py."""
+
+    every_steps: int
+    batch_size: int
+    overlays: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A whole run, group by group as in configs/base.py."""
+
+    data: DataSettings
+    augment: AugmentSettings
+    representation: Representation
+    model: ModelSettings
+    loss: LossSettings
+    decode: DecodeSettings
+    optim: OptimSettings
+    train: TrainSettings
+    checkpoint: CheckpointSettings
+    eval: EvalSettings
+
+
+_GROUPS: dict[str, type] = {
+    field.name: field.type for field in dataclasses.fields(Settings)
+}  # type: ignore[assignment]
+
+
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "data.reduction": REDUCTIONS,
+    "data.on_error": ON_ERROR,
+    "optim.name": ("adamw", "sgd"),
+    "optim.schedule": ("cosine", "constant"),
+}
+
+_AT_LEAST = {
+    "representation.radius": 1,
+    "representation.body_sigma": 1e-3,
+    "train.num_steps": 1,
+    "train.batch_size": 1,
+    "train.log_every": 1,
+    "checkpoint.every_steps": 1,
+    "checkpoint.keep": 1,
+    "eval.every_steps": 0,
+    "eval.batch_size": 1,
+    "eval.overlays": 0,
+    "optim.learning_rate": 0,
+    "optim.warmup_steps": 0,
+    "optim.weight_decay": 0,
+    "optim.clip": 0,
+    "decode.peak_threshold": 0,
+    "decode.peaks_per_anchor": 1,
+    "decode.max_people": 1,
+    "decode.suppression_radius": 0,
+    "decode.refine_steps": 0,
+    "decode.found_threshold": 0,
+    "decode.mask_threshold": 0,
+    "data.max_people": 1,
+    "data.num_workers": 0,
+    **{f"loss.{field.name}": 0 for field in dataclasses.fields(LossSettings)},
+}
+
+
+def parse(config: Mapping[str, Any]) -> Settings:
+    """The checked settings of a config.
+
+    Raises:
+      ValueError: naming the field, its value and what was expected.
+    """
+    _check_names("config", config, _GROUPS)
+    groups: dict[str, dict[str, Any]] = {name: dict(config[name]) for name in _GROUPS}
+    skeleton = groups["representation"].get("skeleton")
+    if skeleton not in SKELETONS:
+        raise ValueError(
+            f"representation.skeleton is {skeleton!r}; there are {tuple(SKELETONS)}."
+        )
+    groups["representation"]["skeleton"] = SKELETONS[skeleton]
+    settings = Settings(
+        **{name: _build(name, kind, groups[name]) for name, kind in _GROUPS.items()}
+    )
+    _check(settings)
+    return settings
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:
+    """Fields that differ between two configs: "group.field" -> "old -> new"."""
+    changes = {}
+    for group in sorted({*old, *new}):
+        before, after = old.get(group, {}), new.get(group, {})
+        for name in sorted({*before, *after}):
+            if before.get(name) != after.get(name):
+                change = f"{before.get(name)!r} -> {after.get(name)!r}"
+                changes[f"{group}.{name}"] = change
+    return changes
+
+
+def _build(group: str, kind: type, values: dict[str, Any]):
+    names = [field.name for field in dataclasses.fields(kind)]
+    _check_names(group, values, names)
+    return kind(**values)
+
+
+def _check_names(group: str, given, expected) -> None:
+    for name in given:
+        if name not in expected:
+            close = difflib.get_close_matches(name, list(expected), n=1)
+            hint = (
+                f"did you mean {close[0]!r}?" if close else f"known: {list(expected)}"
+            )
+            raise ValueError(f"There is no field {name!r} in {group}; {hint}")
+    missing = [name for name in expected if name not in given]
+    if missing:
+        raise ValueError(f"{group} lacks {missing}; every field is in configs/base.py.")
+
+
+def _check(settings: Settings) -> None:
+    poseseg.build(settings.model, settings.representation)
+    check_side(settings.train.image_size, poseseg.largest_stride(settings.model))
+    _check_values(settings)
+    representation = settings.representation
+    if representation.map_stride % representation.person_stride:
+        raise ValueError(
+            f"representation.map_stride {representation.map_stride} must be a multiple "
+            f"of representation.person_stride {representation.person_stride}."
+        )
+    roots = len(representation.skeleton.roots)
+    cells = (settings.train.image_size // representation.map_stride + 1) ** 2
+    slots = roots * min(settings.decode.peaks_per_anchor, cells)
+    if settings.decode.max_people > slots:
+        raise ValueError(
+            f"decode.max_people is {settings.decode.max_people}, but "
+            f"decode.peaks_per_anchor leaves at most {slots} candidates."
+        )
+
+
+def _check_values(settings: Settings) -> None:
+    """What can be said of a field alone."""
+
+    def value_of(name: str) -> Any:
+        group, field = name.split(".")
+        return getattr(getattr(settings, group), field)
+
+    for name, choices in _CHOICES.items():
+        if value_of(name) not in choices:
+            raise ValueError(f"{name} is {value_of(name)!r}; there are {choices}.")
+    for name, smallest in _AT_LEAST.items():
+        if not smallest <= value_of(name) < float("inf"):
+            raise ValueError(
+                f"{name} is {value_of(name)}; it must be at least {smallest}."
+            )
+    for name in ("optim.ema", "optim.momentum"):
+        if not 0 <= value_of(name) < 1:
+            raise ValueError(f"{name} is {value_of(name)}; it must be in [0, 1).")
+    if settings.data.max_people > MAX_PEOPLE:
+        raise ValueError(
+            f"data.max_people is {settings.data.max_people}; a people map has codes "
+            f"for {MAX_PEOPLE} at most."
+        )

@@ -1,0 +1,109 @@
+"""Picture -> Instances: network and decoder as one jitted program.
+
+The program has fixed shapes and is compiled once per shape of its input. What it needs
+of a training run is restored from the workdir: settings and averaged parameters.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+from jaxtyping import UInt8
+
+from poseseg_jax import config as config_lib
+from poseseg_jax.checkpoint import Checkpoints
+from poseseg_jax.config import Settings
+from poseseg_jax.decode.decode import activate, decode
+from poseseg_jax.models import poseseg
+from poseseg_jax.structs import Array, Instances
+
+CONFIG_FILE = "config.json"
+Variables = dict[str, Any]
+Detect = Callable[[Variables, UInt8[Array, "B H W 3"]], Instances]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What is left of a training run for those who use it.
+
+    Attributes:
+      settings: of the run.
+      variables: averaged parameters ("params") and batch statistics ("batch_stats").
+      step: of the checkpoint that they come from.
+    """
+
+    settings: Settings
+    variables: Variables
+    step: int
+
+
+def make_detect(settings: Settings) -> Detect:
+    """The jitted program.
+
+    Returns:
+      detect(variables, images uint8 [B H W 3] RGB) -> Instances [B ...], in input px.
+      Sides are a multiple of the network's output stride, plus 1.
+    """
+    network = poseseg.build(settings.model, settings.representation)
+    read = partial(
+        decode, representation=settings.representation, settings=settings.decode
+    )
+
+    @jax.jit
+    def detect(variables: Variables, images: UInt8[Array, "B H W 3"]) -> Instances:
+        stages: Any = network.apply(variables, images, train=False)
+        return jax.vmap(read)(activate(stages[-1]))
+
+    return detect
+
+
+def read_settings(workdir: Path) -> Settings:
+    """The settings with which a workdir was trained.
+
+    Raises:
+      ValueError: if there is no readable config.
+    """
+    path = workdir / CONFIG_FILE
+    try:
+        fields = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{path} is no readable config ({error}). A workdir is made by "
+            "`python -m poseseg_jax.main --config=... --workdir=...`."
+        ) from None
+    return config_lib.parse(fields)
+
+
+def restore(workdir: Path, *, step: int | None = None) -> Trained:
+    """Settings and averaged parameters of a workdir.
+
+    Args:
+      workdir: of a run that has saved at least one checkpoint.
+      step: of the checkpoint; None: the latest.
+
+    Raises:
+      ValueError: naming the path, if there is no such checkpoint.
+    """
+    settings = read_settings(workdir)
+    template = abstract_variables(settings)
+    with Checkpoints(workdir, create=False) as checkpoints:
+        step = checkpoints.latest_step() if step is None else step
+        if step is None:
+            raise ValueError(f"{checkpoints.directory} holds no checkpoint yet.")
+        params, batch_stats = checkpoints.restore_model(
+            step, template["params"], template.get("batch_stats", {})
+        )
+    return Trained(settings, {"params": params, "batch_stats": batch_stats}, step)
+
+
+def abstract_variables(settings: Settings) -> Variables:
+    """Names, shapes and dtypes of the network's variables, without computing them."""
+    network = poseseg.build(settings.model, settings.representation)
+    side = settings.train.image_size
+    images = jax.ShapeDtypeStruct((1, side, side, 3), "uint8")
+    init = partial(network.init, train=False)
+    return jax.eval_shape(init, jax.random.key(0), images)

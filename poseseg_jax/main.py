@@ -1,0 +1,47 @@
+"""Trains and evaluates what a config describes.
+
+    python -m poseseg_jax.main --config=configs/bias70.py --workdir=runs/bias70
+    python -m poseseg_jax.main --config=configs/bias70.py:tiny --workdir=runs/tiny
+
+`:tiny` is a preset: minutes on two CPU cores, on drawn people. Any field of the config
+can be set, as in --config.train.num_steps=1000. The same command again goes on where it
+stopped.
+"""
+
+from pathlib import Path
+
+from absl import app, flags
+from ml_collections import config_flags
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "Configuration file, with an optional preset after a colon."
+)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Where the run is kept.", required=True)
+
+
+def _main(_) -> None:
+    # Loader processes import this module again; they need none of the below.
+    from poseseg_jax import evaluate, logbook, train
+
+    logbook.speak()
+    try:
+        config = _CONFIG.value.to_dict()
+    except OSError as error:
+        raise SystemExit(f"There is no such config. {error}") from None
+    try:
+        metrics = train.run(config, Path(_WORKDIR.value))
+    except (ValueError, FloatingPointError) as error:
+        raise SystemExit(f"{type(error).__name__}: {error}") from None
+    print(evaluate.report(metrics))
+
+
+def _parse(argv: list[str]) -> list[str]:
+    try:
+        return app.parse_flags_with_usage(argv)
+    except AttributeError as error:
+        raise SystemExit(f"The config has no such field: {error}") from None
+
+
+if __name__ == "__main__":
+    flags.mark_flag_as_required("config")
+    app.run(_main, flags_parser=_parse)

@@ -1,0 +1,301 @@
+"""Training: build, restore, loop."""
+
+import dataclasses
+import functools
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Float
+
+from poseseg_jax import config as config_lib
+from poseseg_jax import evaluate, inference, losses, optim, targets
+from poseseg_jax.checkpoint import Checkpoints
+from poseseg_jax.config import Settings
+from poseseg_jax.data import pipeline
+from poseseg_jax.data.pipeline import TrainBatches
+from poseseg_jax.data.prepared import Prepared, prepare
+from poseseg_jax.logbook import Ledger, Logbook
+from poseseg_jax.models import poseseg, pretrained
+from poseseg_jax.models.poseseg import PoseSeg
+from poseseg_jax.structs import Array, Batch, TrainState
+
+_log = logging.getLogger(__name__)
+
+Report = dict[str, Float[Array, ""]]
+Step = Callable[[TrainState, Batch], tuple[TrainState, Report]]
+Scores = evaluate.Scores
+
+
+def build(settings: Settings) -> tuple[Callable[[], TrainState], Step]:
+    """The run as two pure functions, to be jitted.
+
+    Returns:
+      init() -> the state before the first step;
+      step(state, batch) -> the state after it, and the mean of every loss term.
+    """
+    network = poseseg.build(settings.model, settings.representation)
+    optimizer = optim.make(settings.optim, num_steps=settings.train.num_steps)
+    init = functools.partial(_init, network, optimizer, settings)
+    return init, functools.partial(_step, network, optimizer, settings)
+
+
+def _init(
+    network: PoseSeg, optimizer: optax.GradientTransformation, settings: Settings
+) -> TrainState:
+    side = settings.train.image_size
+    key, rng = jax.random.split(jax.random.key(settings.train.seed))
+    images = jnp.zeros((1, side, side, 3), jnp.uint8)
+    variables: Any = network.init(key, images, train=False)
+    params = variables["params"]
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        batch_stats=variables["batch_stats"],
+        opt_state=optimizer.init(params),
+        ema=jax.tree.map(jnp.copy, params),
+        rng=rng,
+    )
+
+
+def _step(
+    network: PoseSeg,
+    optimizer: optax.GradientTransformation,
+    settings: Settings,
+    state: TrainState,
+    batch: Batch,
+) -> tuple[TrainState, Report]:
+    representation = settings.representation
+    truth = targets.make(
+        batch,
+        representation=representation,
+        hard_keypoint_weight=settings.loss.hard_keypoint_weight,
+    )
+
+    def loss_of(params):
+        stages, updates = network.apply(
+            {"params": params, "batch_stats": state.batch_stats},
+            batch.image,
+            train=True,
+            mutable=["batch_stats"],
+        )
+        loss, terms = losses.total(
+            stages, truth, radius=representation.radius, settings=settings.loss
+        )
+        return loss, (terms, updates["batch_stats"])
+
+    gradient, (terms, batch_stats) = jax.grad(loss_of, has_aux=True)(state.params)
+    updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    after = dataclasses.replace(
+        state,
+        step=state.step + 1,
+        params=params,
+        batch_stats=batch_stats,
+        opt_state=opt_state,
+        ema=optim.update_ema(
+            state.ema, params, decay=settings.optim.ema, step=state.step
+        ),
+    )
+    return after, {name: mean.compute() for name, mean in terms.items()}
+
+
+def run(config: Mapping[str, Any], workdir: Path) -> Scores:
+    """Trains, or goes on training, and evaluates at the end.
+
+    Args:
+      config: as of configs/; every check on it is made first.
+      workdir: of the run. One that holds checkpoints of the same config is continued; a
+        finished one just gives its metrics.
+
+    Returns:
+      The final metrics, as in metrics.json.
+
+    Raises:
+      ValueError: for a config that makes no sense, a workdir of another config, or
+        broken data.
+      FloatingPointError: if a loss is no longer finite.
+    """
+    settings = config_lib.parse(config)
+    _claim(workdir, config)
+    finished = _finished(workdir, settings.train.num_steps)
+    if finished:
+        return finished
+    _check_split(settings.train.batch_size, jax.device_count())
+    prepared = prepare(settings.data)
+    with (
+        Checkpoints(workdir, keep=settings.checkpoint.keep) as checkpoints,
+        _Training(settings, prepared, checkpoints) as training,
+        Logbook(
+            workdir, first_step=training.step, num_steps=settings.train.num_steps
+        ) as logbook,
+    ):
+        training.loop(logbook)
+        found, metrics = training.evaluate(logbook)
+        metrics |= {
+            "train/steps": training.step,
+            "train/seconds": round(training.seconds, 1),
+        }
+    pictures = evaluate.overlays(found, prepared, settings.eval.overlays)
+    evaluate.write(workdir, found, metrics, pictures)
+    return metrics
+
+
+# What may differ when a run goes on: it changes nothing of what has been learned.
+_FREE = ("train.num_steps", "train.log_every", "checkpoint", "eval", "decode")
+_FREE += ("data.num_workers", "data.prepared_dir")
+
+
+def _claim(workdir: Path, config: Mapping[str, Any]) -> None:
+    """Writes the config into the workdir, unless that belongs to another one."""
+    path = workdir / inference.CONFIG_FILE
+    new = json.loads(json.dumps(config))
+    learned = [p for p in (workdir / "checkpoints").glob("*") if p.name.isdigit()]
+    if path.exists() and (learned or (workdir / evaluate.METRICS_FILE).exists()):
+        changes = config_lib.differences(json.loads(path.read_text()), new)
+        wrong = [f"{k}: {v}" for k, v in changes.items() if not k.startswith(_FREE)]
+        if wrong:
+            raise ValueError(
+                f"{workdir} holds a run of another config; take another --workdir, or "
+                "give it back what it had: " + "; ".join(wrong)
+            )
+    workdir.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(new, indent=2) + "\n")
+
+
+def _finished(workdir: Path, num_steps: int) -> Scores | None:
+    """The final metrics, if they are those of so many steps."""
+    path = workdir / evaluate.METRICS_FILE
+    metrics = json.loads(path.read_text()) if path.exists() else {}
+    # Absent also where something else than the run's own end was evaluated since.
+    done = metrics.get("train/steps", 0)
+    if done < num_steps:
+        return None
+    _log.info("%s is finished after %d steps.", workdir, done)
+    return metrics
+
+
+class _Training:
+    """One run between its first and its last step. A context manager."""
+
+    def __init__(
+        self, settings: Settings, prepared: Prepared, checkpoints: Checkpoints
+    ):
+        self._settings, self._prepared = settings, prepared
+        self._checkpoints = checkpoints
+        self._mesh = Mesh(jax.devices(), ("data",))
+        self._shard = NamedSharding(self._mesh, PartitionSpec("data"))
+        init, step = build(settings)
+        self._train_step = jax.jit(step, donate_argnums=0)
+        self._detect = inference.make_detect(settings)
+        self._loader = _loader(settings, prepared)
+        self._state = jax.jit(init, out_shardings=self._everywhere)()
+        self.seconds = 0.0
+        if checkpoints.latest_step() is None:
+            self._start_from_imagenet()
+        else:
+            self._restore(checkpoints.latest_step())
+        self.step = int(self._state.step)
+
+    @property
+    def _everywhere(self) -> NamedSharding:
+        return NamedSharding(self._mesh, PartitionSpec())
+
+    def __enter__(self) -> "_Training":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loader.close()
+
+    def loop(self, logbook: Logbook) -> None:
+        """Steps until the end, with what is due after each."""
+        settings = self._settings
+        ledger = Ledger(self.step)
+        while self.step < settings.train.num_steps:
+            start = time.monotonic()
+            batch = jax.device_put(next(self._loader), self._shard)
+            self._state, report = self._train_step(self._state, batch)
+            self.step += 1
+            ledger.add(report)
+            logbook.advance()
+            due = functools.partial(_due, self.step, settings.train.num_steps)
+            if due(settings.train.log_every) or due(settings.checkpoint.every_steps):
+                means, steps, seconds = ledger.close()
+                rate = steps * settings.train.batch_size / seconds
+                logbook.scalars(self.step, {**means, "pictures_per_second": rate})
+            self.seconds += time.monotonic() - start
+            metrics = None
+            if due(settings.eval.every_steps) and self.step < settings.train.num_steps:
+                _, metrics = self.evaluate(logbook)
+            if due(settings.checkpoint.every_steps):
+                self._save(metrics)
+
+    def evaluate(self, logbook: Logbook) -> tuple[evaluate.Results, Scores]:
+        """Scores of the averaged parameters on the validation split."""
+        variables = {"params": self._state.ema, "batch_stats": self._state.batch_stats}
+        found = evaluate.run_split(
+            self._detect, variables, self._prepared, self._settings
+        )
+        metrics = evaluate.score(found, self._prepared.val_annotations)
+        logbook.scalars(self.step, metrics)
+        count = min(4, self._settings.eval.overlays)
+        for image_id, picture in evaluate.overlays(found, self._prepared, count):
+            logbook.picture(self.step, f"val/{image_id}", picture)
+        return found, metrics
+
+    def _start_from_imagenet(self) -> None:
+        if not self._settings.model.pretrained:
+            return
+        state = self._state
+        variables, report = pretrained.load_backbone(
+            self._settings.model.pretrained,
+            {"params": state.params, "batch_stats": state.batch_stats},
+            settings=self._settings.model,
+        )
+        _log.info("%s: %s", self._settings.model.pretrained, report)
+        variables = jax.device_put(variables, self._everywhere)
+        self._state = dataclasses.replace(
+            state, **variables, ema=jax.tree.map(jnp.copy, variables["params"])
+        )
+
+    def _save(self, metrics: Scores | None) -> None:
+        place = {"loader": self._loader.get_state(), "seconds": self.seconds}
+        self._checkpoints.save(self.step, self._state, place, metrics=metrics)
+
+    def _restore(self, step: int | None) -> None:
+        assert step is not None
+        self._state, place = self._checkpoints.restore(step, self._state)
+        assert isinstance(place, dict)
+        self._loader.set_state(place["loader"])
+        self.seconds = place["seconds"]
+        _log.info("Going on from step %d.", step)
+
+
+def _due(step: int, num_steps: int, every: int) -> bool:
+    return step == num_steps or (every > 0 and step % every == 0)
+
+
+def _check_split(batch_size: int, devices: int) -> None:
+    if batch_size % devices:
+        raise ValueError(
+            f"train.batch_size {batch_size} does not divide over {devices} devices."
+        )
+
+
+def _loader(settings: Settings, prepared: Prepared) -> TrainBatches:
+    return pipeline.train_batches(
+        prepared.train,
+        image_size=settings.train.image_size,
+        max_people=settings.data.max_people,
+        augment=settings.augment,
+        batch_size=settings.train.batch_size,
+        seed=settings.train.seed,
+        num_workers=settings.data.num_workers,
+    )

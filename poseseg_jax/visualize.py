@@ -1,0 +1,265 @@
+"""People drawn over their picture: poses, masks, both, and truth beside prediction.
+
+Everything is given in pixels of the picture on which it is drawn. Small pictures are
+enlarged by a whole factor first, so that a pose of 50 pixels can be read.
+
+A person has one colour, from Okabe and Ito's palette (jfly.uni-koeln.de/color), which
+people with any colour vision tell apart. Limbs of the left side are pale, those of the
+right side full, and every line has a dark rim: bright on dark, dark on bright. A joint
+is a disc where it is sure and a ring where it is not.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from poseseg_jax.geometry import apply_affine, resize_affine
+from poseseg_jax.skeleton import KEYPOINT_NAMES, LIMBS
+from poseseg_jax.structs import Array
+
+PALETTE = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 200, 140),  # lighter than the palette's, to stand out from its dark rim
+    (240, 228, 66),
+    (60, 130, 220),  # likewise
+    (235, 100, 30),
+    (222, 130, 180),
+)
+_RIM = (20, 20, 20)
+_WHITE = (255, 255, 255)
+_PALENESS = {"left": 0.6, "right": 0.0, "middle": 0.3}  # share of white
+_FILL = 0.4  # opacity of a mask
+_RIMMED_MASK = 900  # px from which an outline has a rim: it would hide smaller masks
+_ENLARGED_SIDE = 480  # px to which the longer side is brought at least
+_SUBPIXEL_BITS = 4  # OpenCV's fixed-point coordinates
+
+Picture = UInt8[np.ndarray, "H W 3"]
+
+
+def confidence_of_labels(
+    visibility: UInt8[Array, "*n K"],
+) -> Float[np.ndarray, "*n K"]:
+    """The `confidence` that draws a hidden label as a ring, a visible one as a disc."""
+    return np.array([0.0, 0.25, 1.0])[np.asarray(visibility)]
+
+
+def draw_pose(
+    image: Picture,
+    keypoints: Float[Array, "D K 2"],
+    confidence: Float[Array, "D K"],
+    score: Float[Array, "D"],
+    *,
+    found: float = 0.1,
+    sure: float = 0.5,
+    zoom: int | None = None,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Draws skeletons.
+
+    Args:
+      image: RGB.
+      keypoints: (x, y) in pixels of `image`.
+      confidence: 0 to 1 per keypoint; see `confidence_of_labels` for the truth.
+      score: of the person; 0 is an empty slot. Better people lie on top.
+      found: confidence from which a joint is drawn.
+      sure: confidence from which it is a disc and not a ring.
+      zoom: factor by which the picture is enlarged; None: so that its longer side has
+        480 px at least.
+
+    Returns:
+      RGB, `zoom` times as large as `image`.
+    """
+    zoom = zoom or _zoom_for(image)
+    canvas = _enlarge(image, zoom)
+    _add_poses(canvas, keypoints, confidence, score, (found, sure), zoom)
+    return canvas
+
+
+def draw_masks(
+    image: Picture,
+    masks: Bool[Array, "D H W"],
+    score: Float[Array, "D"],
+    *,
+    zoom: int | None = None,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Draws masks, transparent and with an outline; see `draw_pose`.
+
+    Args:
+      image: RGB.
+      masks: pixels of each person.
+      score: of the person; 0 is an empty slot.
+      zoom: as in `draw_pose`.
+    """
+    zoom = zoom or _zoom_for(image)
+    canvas = _enlarge(image, zoom)
+    _add_masks(canvas, masks, score, zoom)
+    return canvas
+
+
+def draw_joint(
+    image: Picture,
+    keypoints: Float[Array, "D K 2"],
+    confidence: Float[Array, "D K"],
+    score: Float[Array, "D"],
+    masks: Bool[Array, "D H W"],
+    *,
+    found: float = 0.1,
+    sure: float = 0.5,
+    zoom: int | None = None,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Draws masks and, above them, skeletons in the same colours; see `draw_pose`."""
+    zoom = zoom or _zoom_for(image)
+    canvas = _enlarge(image, zoom)
+    _add_masks(canvas, masks, score, zoom)
+    _add_poses(canvas, keypoints, confidence, score, (found, sure), zoom)
+    return canvas
+
+
+def side_by_side(
+    truth: Picture,
+    prediction: UInt8[np.ndarray, "h w 3"],
+    *,
+    captions: tuple[str, str] = ("truth", "prediction"),
+) -> UInt8[np.ndarray, "_ _ 3"]:
+    """Two pictures in a row, each under its caption; the lower one is padded below."""
+    height = max(truth.shape[0], prediction.shape[0])
+    panels = [
+        _captioned(image, caption, height)
+        for image, caption in zip((truth, prediction), captions, strict=True)
+    ]
+    gap = np.full((panels[0].shape[0], 4, 3), 255, np.uint8)
+    return np.concatenate([panels[0], gap, panels[1]], axis=1)
+
+
+def write_png(path: str | Path, image: Picture) -> None:
+    """Writes an RGB picture, and the folders above it.
+
+    Raises:
+      OSError: if the file cannot be written.
+    """
+    done, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    assert done, f"OpenCV did not encode {image.shape} for {path}."
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_bytes(encoded.tobytes())
+
+
+def _zoom_for(image: Picture) -> int:
+    return -(-_ENLARGED_SIDE // max(image.shape[:2]))
+
+
+def _enlarge(image: Picture, zoom: int) -> np.ndarray:
+    size = (image.shape[1] * zoom, image.shape[0] * zoom)
+    enlarged = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
+    return np.array(enlarged)  # a copy: OpenCV draws in place
+
+
+def _from_worst(score: Float[Array, "D"]) -> list[int]:
+    """Slots that hold somebody, the best last: what is drawn last lies on top."""
+    score = np.asarray(score)
+    return [int(slot) for slot in np.argsort(score, kind="stable") if score[slot] > 0]
+
+
+def _color(slot: int, paleness: float = 0.0) -> tuple[int, int, int]:
+    pale = [round(c + (255 - c) * paleness) for c in PALETTE[slot % len(PALETTE)]]
+    return pale[0], pale[1], pale[2]
+
+
+def _add_masks(canvas: np.ndarray, masks: Array, score: Array, zoom: int) -> None:
+    width = max(1, round(max(canvas.shape[:2]) / 400))
+    for slot in _from_worst(score):
+        mask = np.asarray(masks[slot]).repeat(zoom, axis=0).repeat(zoom, axis=1)
+        tinted = canvas[mask] * (1 - _FILL) + np.array(_color(slot)) * _FILL
+        canvas[mask] = tinted.round().astype(np.uint8)
+        outlines, _ = cv2.findContours(
+            mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
+        )
+        if mask.sum() >= _RIMMED_MASK:
+            cv2.drawContours(canvas, outlines, -1, _RIM, width + 2, cv2.LINE_AA)
+        cv2.drawContours(canvas, outlines, -1, _color(slot), width, cv2.LINE_AA)
+
+
+def _add_poses(
+    canvas: np.ndarray,
+    keypoints: Array,
+    confidence: Array,
+    score: Array,
+    thresholds: tuple[float, float],
+    zoom: int,
+) -> None:
+    found, sure = thresholds
+    for slot in _from_worst(score):
+        pose = np.asarray(keypoints[slot])
+        points = np.asarray(apply_affine(resize_affine(zoom), pose))
+        trust = np.asarray(confidence[slot])
+        is_found = trust >= found
+        if not is_found.any():
+            continue
+        extent = np.ptp(points[is_found], axis=0).max()
+        width = int(np.clip(extent / 60, 1, max(2, max(canvas.shape[:2]) / 200)))
+        _add_limbs(canvas, points, is_found, slot, width)
+        for joint in np.flatnonzero(is_found):
+            is_sure = bool(trust[joint] >= sure)
+            _add_joint(canvas, points[joint], slot, width, is_sure)
+
+
+def _add_limbs(
+    canvas: np.ndarray, points: np.ndarray, is_found: np.ndarray, slot: int, width: int
+) -> None:
+    limbs = [(a, b) for a, b in LIMBS.tolist() if is_found[a] and is_found[b]]
+    for a, b in limbs:  # all rims first, so that no rim crosses a limb
+        _add_line(canvas, points[a], points[b], _RIM, width + 2)
+    for a, b in limbs:
+        _add_line(
+            canvas, points[a], points[b], _color(slot, _PALENESS[_side(a, b)]), width
+        )
+
+
+def _side(a: int, b: int) -> str:
+    sides = {KEYPOINT_NAMES[joint].partition("_")[0] for joint in (a, b)} - {"nose"}
+    return sides.pop() if len(sides) == 1 else "middle"
+
+
+def _add_line(
+    canvas: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    color: tuple[int, int, int],
+    width: int,
+) -> None:
+    cv2.line(
+        canvas, _fixed(start), _fixed(end), color, width, cv2.LINE_AA, _SUBPIXEL_BITS
+    )
+
+
+def _add_joint(
+    canvas: np.ndarray, point: np.ndarray, slot: int, width: int, is_sure: bool
+) -> None:
+    radius = width + 1
+    rings = (
+        [(radius + 1, _RIM), (radius, _WHITE), (radius - 1, _color(slot))]
+        if is_sure
+        else [(radius + 1, _color(slot, 0.3)), (radius - 0.5, _RIM)]
+    )
+    for size, color in rings:
+        at, reach = _fixed(point), round(size * 2**_SUBPIXEL_BITS)
+        cv2.circle(canvas, at, reach, color, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
+
+
+def _fixed(point: np.ndarray) -> tuple[int, int]:
+    x, y = np.clip(point, -1e4, 1e4) * 2**_SUBPIXEL_BITS
+    return round(float(x)), round(float(y))
+
+
+def _captioned(image: np.ndarray, caption: str, height: int) -> np.ndarray:
+    bar = max(18, round(height / 24))
+    framed = cv2.copyMakeBorder(
+        image, bar, height - image.shape[0], 0, 0, cv2.BORDER_CONSTANT, value=_RIM
+    )
+    scale = bar / 34
+    place = (bar // 3, round(bar * 0.72))
+    cv2.putText(
+        framed, caption, place, cv2.FONT_HERSHEY_SIMPLEX, scale, _WHITE, 1, cv2.LINE_AA
+    )
+    return framed
