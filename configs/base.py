@@ -132,6 +132,7 @@ def _decode():
         "peaks_per_anchor": 40,  # candidates kept per anchor type
         "max_people": 30,
         "suppression_radius": 10.0,  # px: nearer to the same anchor is the same person
+        "center_radius": 10.0,  # px: poses with nearer centres are the same person
         "refine_steps": 1,  # by short offsets, after each step of a walk
         "found_threshold": 0.1,  # confidence from which a keypoint counts as found
         "mask_threshold": 0.25,  # embedding distance, in units of the person's scale

@@ -138,6 +138,8 @@ def _upsample_axis(values: jax.Array, factor: int, axis: int) -> jax.Array:
         return lax.pad(cells, jnp.zeros((), cells.dtype), padding)
 
     cells = values.shape[axis]
+    if cells == 1:
+        return values
     low = lax.slice_in_dim(values, 0, cells - 1, axis=axis)
     high = lax.slice_in_dim(values, 1, cells, axis=axis)
     finer = spread(values, 0, 0)

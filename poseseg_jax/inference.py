@@ -75,7 +75,10 @@ def read_settings(workdir: Path) -> Settings:
             f"{path} is no readable config ({error}). A workdir is made by "
             "`python -m poseseg_jax.main --config=... --workdir=...`."
         ) from None
-    return config_lib.parse(fields)
+    try:
+        return config_lib.parse(fields)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def restore(workdir: Path, *, step: int | None = None) -> Trained:

@@ -5,9 +5,10 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import absl.logging
 import jax
@@ -46,11 +47,11 @@ class Logbook:
 
     def __init__(self, workdir: Path, *, first_step: int, num_steps: int):
         self._path = workdir / METRICS_FILE
-        _forget_after(self._path, first_step)
+        self._first_step = first_step
+        _forget(self._path, lambda entry: entry["step"] > first_step)
         self._lines = self._path.open("a")
         # TensorBoard hides what it has of this step and of all after it.
-        hidden_from = first_step + 1 if first_step else None
-        self._events = SummaryWriter(str(workdir), purge_step=hidden_from)
+        self._events = SummaryWriter(str(workdir), purge_step=first_step + 1)
         # A bar redraws its line; in a pipe there are plain lines instead.
         self._bar = tqdm(
             total=num_steps,
@@ -78,7 +79,11 @@ class Logbook:
 
     def scalars(self, step: int, values: Mapping[str, float | None]) -> None:
         """Writes named numbers; None is null in the file and absent in TensorBoard."""
-        self._lines.write(json.dumps({"step": step, **values}) + "\n")
+        line = {"step": step, **values}
+        if step == self._first_step:  # evaluated again: nothing else of it was left
+            again = line.keys()
+            _forget(self._path, lambda old: old["step"] == step and old.keys() == again)
+        self._lines.write(json.dumps(line) + "\n")
         self._lines.flush()
         for name, value in values.items():
             if value is not None and math.isfinite(value):
@@ -130,19 +135,20 @@ class Ledger:
         return means, len(reports), seconds
 
 
-def _forget_after(path: Path, step: int) -> None:
+def _forget(path: Path, is_stale: Callable[[dict[str, Any]], bool]) -> None:
     if not path.exists():
         return
     lines = path.read_text().splitlines()
-    kept = [line for line in lines if _step_of(line) <= step]
+    kept = [line for line in lines if not is_stale(_entry(line))]
     path.write_text("".join(f"{line}\n" for line in kept))
 
 
-def _step_of(line: str) -> float:
+def _entry(line: str) -> dict[str, Any]:
     try:
-        return json.loads(line)["step"]
+        entry = json.loads(line)
+        return {**entry, "step": entry["step"]}
     except (ValueError, KeyError, TypeError):
-        return math.inf  # cut off while it was written: gone
+        return {"step": math.inf}  # cut off while it was written: gone
 
 
 def _in_words(values: Mapping[str, float | None]) -> str:

@@ -38,8 +38,9 @@ def _main(_) -> None:
 def _parse(argv: list[str]) -> list[str]:
     try:
         return app.parse_flags_with_usage(argv)
-    except AttributeError as error:
-        raise SystemExit(f"The config has no such field: {error}") from None
+    except (AttributeError, KeyError) as error:
+        message = str(error.args[0]).replace("\n", " ")
+        raise SystemExit(f"The config has no such field: {message}") from None
 
 
 if __name__ == "__main__":

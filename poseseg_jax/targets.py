@@ -73,7 +73,7 @@ def _make_one(
     edge = inside[..., source] * weight[walker, source] * weight[walker, target]
 
     row, owned = _owners(people)
-    long = anchors[row] - cells[:, :, None]
+    long = anchors[_nearby(row, owned)] - cells[:, :, None]
     asked, asked_body = _asked(picture, people, cells, inside)
     person, asked_person = person_fraction(
         picture.people, stride=representation.person_stride
@@ -82,7 +82,7 @@ def _make_one(
         heatmap=inside.astype(jnp.float32),
         short=short * inside[..., None],
         mid=mid * (edge > 0)[..., None],
-        long=jnp.where(owned[..., None, None], long, 0.0),
+        long=long,
         person=person,
         body=_body(picture, cells, representation.body_sigma),
     )
@@ -149,6 +149,17 @@ def _owners(
     """The row of the person who alone owns a cell, and whether there is one."""
     owned = (people > 0) & (people <= MAX_PEOPLE)
     return jnp.where(owned, people.astype(jnp.int32) - 1, 0), owned
+
+
+def _nearby(row: Int[Array, "h w"], owned: Bool[Array, "h w"]) -> Int[Array, "h w"]:
+    """The owner, also for cells beside an owned one; 0 farther away.
+
+    An outline crosses cells whose own pixel is nobody's. Nothing is asked there, but
+    perfect long offsets do not end at a pixel.
+    """
+    code = jnp.where(owned, row + 1, 0)
+    around = jax.lax.reduce_window(code, 0, jax.lax.max, (3, 3), (1, 1), "SAME")
+    return jnp.maximum(jnp.where(owned, code, around) - 1, 0)
 
 
 def _asked(

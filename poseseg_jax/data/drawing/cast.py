@@ -11,19 +11,19 @@ from poseseg_jax.data.drawing.poses import draw_body
 
 # Share, width and height of pictures, px; a few pixels of each side are cut off.
 _SIZES = (
-    (0.30, 320, 240), (0.18, 320, 224), (0.10, 300, 256), (0.10, 288, 288),
-    (0.16, 240, 320), (0.08, 224, 300), (0.08, 256, 320),
+    (0.22, 288, 248), (0.22, 256, 256), (0.22, 248, 288), (0.17, 320, 240),
+    (0.17, 240, 320),
 )  # fmt: skip
 
 # People upright, as a fraction of the picture's height: up to so many of them, the
 # ordinary range, and the range of the share who are nearer and cut by the frame.
 _HEIGHTS = (
-    (3, (0.55, 0.98), 0.20, (0.98, 1.7)),
-    (6, (0.40, 0.78), 0.14, (0.78, 1.3)),
-    (99, (0.32, 0.58), 0.14, (0.58, 0.9)),
+    (3, (0.70, 0.97), 0.12, (0.97, 1.4)),
+    (6, (0.58, 0.82), 0.12, (0.82, 1.2)),
+    (99, (0.46, 0.66), 0.14, (0.66, 0.9)),
 )
-_FAR, _FAR_SHARE = (0.12, 0.25), 0.05
-_UNLABELLED, _UNLABELLED_SHARE = (0.1, 0.3), 0.11  # one more person in a picture
+_FAR, _FAR_SHARE = (0.14, 0.28), 0.03
+_UNLABELLED, _UNLABELLED_SHARE = (0.1, 0.3), 0.09  # one more person in a picture
 
 
 @dataclass(frozen=True)

@@ -34,40 +34,40 @@ _AT_EASE = {
 }
 # Stances with their shares.
 _STANCES = {
-    "at ease": (0.30, {}),
-    "talking": (0.14, {"shoulder": (-10, 80), "elbow": (30, 135)}),
-    "waving": (0.09, {"spread": (60, 172), "elbow": (0, 100), "turn": (-60, 20)}),
-    "walking": (0.11, {"swing": (12, 32), "knee": (0, 35), "elbow": (5, 60)}),
-    "running": (0.07, {
+    "at ease": (0.36, {}),
+    "talking": (0.17, {"shoulder": (-10, 80), "elbow": (30, 135)}),
+    "waving": (0.11, {"spread": (60, 172), "elbow": (0, 100), "turn": (-60, 20)}),
+    "walking": (0.13, {"swing": (12, 32), "knee": (0, 35), "elbow": (5, 60)}),
+    "running": (0.06, {
         "swing": (30, 58), "knee": (15, 100), "elbow": (60, 115), "pitch": (0, 20),
     }),
-    "sitting": (0.09, {
+    "sitting": (0.06, {
         "hip": (65, 100), "knee": (55, 110), "straddle": (0, 22), "shoulder": (0, 70),
         "elbow": (10, 100), "spine": (-10, 25),
     }),
-    "bending": (0.05, {
+    "bending": (0.03, {
         "spine": (35, 85), "shoulder": (20, 100), "hip": (5, 45), "knee": (0, 45),
     }),
-    "crouching": (0.04, {
+    "crouching": (0.02, {
         "hip": (75, 120), "knee": (90, 140), "spine": (5, 50), "straddle": (0, 30),
         "shoulder": (10, 80),
     }),
-    "playing": (0.07, {
+    "playing": (0.04, {
         "shoulder": (-50, 140), "spread": (0, 120), "elbow": (0, 120),
         "swing": (0, 45), "straddle": (0, 40), "knee": (0, 70), "spine": (-15, 40),
         "side": (-20, 20), "twist": (-35, 35), "roll": (-20, 20),
     }),
-    "lying": (0.025, {
+    "lying": (0.015, {
         "roll": (65, 115), "spread": (5, 120), "hip": (-5, 50), "knee": (0, 70),
     }),
-    "upside down": (0.015, {
+    "upside down": (0.005, {
         "roll": (150, 210), "spread": (140, 175), "straddle": (0, 50),
     }),
 }  # fmt: skip
 _BOTH_WAYS = ("lying",)  # stances whose roll is as likely the other way round
 
 # Where people face, degrees: share, mean, deviation; 0 the camera, 90 to the right.
-_VIEWS = ((0.52, 0, 28), (0.18, 180, 28), (0.15, 90, 25), (0.15, -90, 25))
+_VIEWS = ((0.64, 0, 25), (0.16, 180, 25), (0.10, 90, 25), (0.10, -90, 25))
 
 
 @dataclass(frozen=True)

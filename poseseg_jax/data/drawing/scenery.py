@@ -21,13 +21,13 @@ def draw_background(
         way = np.linspace(0, 1, picture[rows].shape[0], dtype=np.float32)
         picture[rows] += first + way[:, None, None] * (end - first)
     picture = cv2.convertScaleAbs(np.maximum(picture, 0, out=picture))
-    for _ in range(int(rng.integers(4, 36))):
+    for _ in range(int(rng.integers(3, 18))):
         _draw_shape(rng, picture)
     gray = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    dull = rng.uniform(0, 0.8)
+    # A camera is focused on people: what is behind them is dull and out of focus.
+    dull = rng.uniform(0.35, 0.95)
     picture = cv2.addWeighted(picture, 1 - dull, gray, dull, 0)
-    blur = rng.uniform(-0.5, 2.5)
-    return cv2.GaussianBlur(picture, (0, 0), blur) if blur > 0.4 else picture
+    return cv2.GaussianBlur(picture, (0, 0), rng.uniform(1.0, 4.0))
 
 
 def _draw_shape(rng: np.random.Generator, picture: np.ndarray) -> None:
@@ -86,11 +86,11 @@ def photograph(
     blur = rng.uniform(-0.6, 0.9)
     if blur > 0.3:
         picture = cv2.GaussianBlur(picture, (0, 0), blur)
-    cast = rng.uniform(0.75, 1.15) * rng.normal(1, 0.04, 3)
+    cast = rng.uniform(0.85, 1.12) * rng.normal(1, 0.03, 3)
     lights = rng.uniform(0.82, 1.12, (2, 2)).astype(np.float32)
     light = cv2.resize(lights, (width, height), interpolation=cv2.INTER_LINEAR)
     shift = rng.uniform(-12, 14)
-    strength = rng.uniform(0, 7)
+    strength = rng.uniform(0, 5)
     noise = cv2.merge([draw_noise(rng, height, width) for _ in range(3)])
     gain = light[..., None] * cast.astype(np.float32)
     lit = cv2.multiply(picture, gain, dtype=cv2.CV_32F)

@@ -16,7 +16,7 @@ from poseseg_jax.data.drawing.things import draw_thing
 from poseseg_jax.skeleton import KEYPOINT_NAMES, NUM_KEYPOINTS
 
 _HIDDEN_UNLABELLED = 0.12  # share of people whose hidden keypoints nobody labelled
-_THINGS = 0.3  # share of pictures with something in front
+_THINGS = 0.2  # share of pictures with something in front
 _CROWDS = 0.04  # share of pictures with a crowd far behind
 _TRIES = 6  # to find places where everybody is seen
 _LEAST_PIXELS, _LEAST_SHARE = 25, 0.04  # to be seen; share of the squared height

@@ -11,8 +11,8 @@ from poseseg_jax.data.drawing.clothes import draw_color
 
 _BANK = 1024
 _PATTERNS = {
-    "plain": 0.34, "stripes": 0.09, "hoops": 0.14, "checks": 0.09, "dots": 0.08,
-    "worn": 0.14, "fade": 0.06, "print": 0.06,
+    "plain": 0.50, "stripes": 0.06, "hoops": 0.10, "checks": 0.06, "dots": 0.05,
+    "worn": 0.11, "fade": 0.06, "print": 0.06,
 }  # fmt: skip
 
 

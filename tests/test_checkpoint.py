@@ -1,0 +1,243 @@
+"""What is saved comes back, what was promised is kept, errors say what to do."""
+
+import subprocess
+import sys
+import textwrap
+
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from poseseg_jax.checkpoint import Checkpoints
+from poseseg_jax.structs import TrainState
+
+
+def make_state(seed=0, width=3):
+    kernel = jax.random.normal(jax.random.key(seed), (2, width))
+    params = {"stem": {"kernel": kernel, "bias": jnp.arange(width, dtype=jnp.float32)}}
+    chain = optax.chain(optax.clip(1.0), optax.adamw(1e-3))
+    return TrainState(
+        step=jnp.int32(seed),
+        params=params,
+        batch_stats={"norm": {"mean": jnp.full(width, seed, jnp.float32)}},
+        opt_state=chain.init(params),
+        ema=jax.tree.map(lambda leaf: leaf + 1, params),
+        rng=jax.random.key(seed + 7),
+    )
+
+
+def assert_same(one, other):
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        assert a.dtype == b.dtype
+        if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
+            a, b = jax.random.key_data(a), jax.random.key_data(b)
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "loader_state",
+    [None, b"\x00\xffplace", {"next_index": 3, "workers": {"0": [1, None]}}],
+)
+def test_a_checkpoint_gives_back_everything(tmp_path, loader_state):
+    state = make_state(seed=5)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(5, state, loader_state)
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.latest_step() == 5
+        restored, place = checkpoints.restore(5, make_state(seed=0))
+    assert_same(restored, state)
+    assert place == loader_state
+    assert (tmp_path / "checkpoints" / "5").is_dir()
+
+
+def test_shapes_are_template_enough(tmp_path):
+    state = make_state(seed=2)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(2, state)
+        restored, _ = checkpoints.restore(2, jax.eval_shape(make_state))
+    assert_same(restored, state)
+
+
+def test_the_restored_key_draws_the_same_numbers(tmp_path):
+    state = make_state(seed=2)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(2, state)
+        restored, _ = checkpoints.restore(2, make_state())
+    assert jax.random.uniform(restored.rng) == jax.random.uniform(state.rng)
+
+
+def test_a_loader_goes_on_where_it_was(tmp_path):
+    def loader():
+        data = grain.MapDataset.range(20).shuffle(seed=1).repeat().batch(3)
+        return iter(data.to_iter_dataset())
+
+    first = loader()
+    for _ in range(4):
+        next(first)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(4, make_state(), first.get_state())
+    with Checkpoints(tmp_path) as checkpoints:
+        _, place = checkpoints.restore(4, make_state())
+    second = loader()
+    second.set_state(place)
+    for _ in range(5):
+        np.testing.assert_array_equal(next(first), next(second))
+
+
+def test_donating_the_state_after_saving_changes_nothing(tmp_path):
+    state = make_state(seed=3)
+    expected = np.array(state.params["stem"]["kernel"])
+    step = jax.jit(lambda s: jax.tree.map(lambda a: a * 0, s), donate_argnums=0)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(3, state)
+        step((state.params, state.ema))
+        restored, _ = checkpoints.restore(3, make_state())
+    np.testing.assert_array_equal(restored.params["stem"]["kernel"], expected)
+
+
+def test_the_latest_and_the_best_are_kept(tmp_path):
+    state = make_state()
+    with Checkpoints(tmp_path, keep=2) as checkpoints:
+        for step, quality in enumerate([0.1, 0.5, None, float("nan"), 0.2, 0.3]):
+            checkpoints.save(step, state, metrics={"keypoints/AP": quality})
+        assert checkpoints.steps() == [1, 4, 5]
+        assert checkpoints.best_step() == 1
+        assert checkpoints.latest_step() == 5
+    with Checkpoints(tmp_path, create=False) as checkpoints:
+        assert (checkpoints.steps(), checkpoints.best_step()) == ([1, 4, 5], 1)
+
+
+def test_nothing_is_the_best_without_its_metric(tmp_path):
+    with Checkpoints(tmp_path, keep=2, best_by="segm/AP") as checkpoints:
+        assert checkpoints.latest_step() is None
+        assert checkpoints.best_step() is None
+        for step in range(3):
+            checkpoints.save(step, make_state(), metrics={"keypoints/AP": 0.5})
+        assert checkpoints.steps() == [1, 2]
+        assert checkpoints.best_step() is None
+
+
+def test_saving_a_step_again_adds_its_metrics(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(4, make_state(seed=4))
+        checkpoints.save(4, make_state(seed=4))
+        assert checkpoints.best_step() is None
+        checkpoints.save(4, make_state(seed=4), metrics={"keypoints/AP": 0.0})
+        assert checkpoints.best_step() == 4
+        assert checkpoints.steps() == [4]
+
+
+def test_inference_reads_the_average_and_the_batch_statistics(tmp_path):
+    state = make_state(seed=6)
+    template = jax.eval_shape(make_state)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(6, state)
+    with Checkpoints(tmp_path, create=False) as checkpoints:
+        ema, batch_stats = checkpoints.restore_model(
+            6, template.params, template.batch_stats
+        )
+    assert_same(ema, state.ema)
+    assert_same(batch_stats, state.batch_stats)
+
+
+def test_another_config_is_explained(tmp_path):
+    other = make_state(width=4)
+    other = other.replace(params={**other.params, "neck": jnp.zeros(2)})
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, make_state())
+        with pytest.raises(ValueError, match="another config") as error:
+            checkpoints.restore(1, other)
+    message = str(error.value)
+    assert str(tmp_path / "checkpoints" / "1") in message
+    assert str(tmp_path / "config.json") in message
+    assert "params/neck: nothing in the checkpoint, float32[2] in this run" in message
+    assert "float32[2, 3] in the checkpoint, float32[2, 4] in this run" in message
+
+
+def test_a_missing_step_names_those_that_are_there(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(8, make_state())
+        with pytest.raises(ValueError, match=r"9 does not exist.*\[8\]"):
+            checkpoints.restore(9, make_state())
+
+
+def test_a_broken_checkpoint_names_its_path(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(8, make_state())
+        (tmp_path / "checkpoints/8/state/_METADATA").write_text("{")
+        with pytest.raises(ValueError, match="checkpoints/8 cannot be read"):
+            checkpoints.restore(8, make_state())
+
+
+def test_reading_where_nothing_was_trained_says_what_to_do(tmp_path):
+    with pytest.raises(ValueError, match="train first"):
+        Checkpoints(tmp_path / "nothing", create=False)
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_nothing_kept_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="not 0"):
+        Checkpoints(tmp_path, keep=0)
+
+
+def test_a_half_written_checkpoint_is_none(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, make_state())
+    leftover = tmp_path / "checkpoints" / "2.orbax-checkpoint-tmp"
+    (leftover / "state").mkdir(parents=True)
+    with Checkpoints(tmp_path, create=False) as checkpoints:
+        assert checkpoints.steps() == [1]
+        assert leftover.exists()
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.steps() == [1]
+        checkpoints.save(2, make_state())
+        assert checkpoints.steps() == [1, 2]
+    assert not leftover.exists()
+
+
+def test_a_checkpoint_of_one_device_is_restored_onto_many(tmp_path):
+    state = make_state(seed=9)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(9, state)
+    program = f"""
+        import jax, numpy as np
+        from jax.sharding import NamedSharding, PartitionSpec
+        jax.config.update("jax_num_cpu_devices", 4)
+        from poseseg_jax.checkpoint import Checkpoints
+        mesh = jax.make_mesh((4,), ("data",))
+        everywhere = NamedSharding(mesh, PartitionSpec())
+        template = lambda shape: jax.ShapeDtypeStruct(
+            shape, np.float32, sharding=everywhere)
+        params = {{"stem": {{"kernel": template((2, 3)), "bias": template((3,))}}}}
+        stats = {{"norm": {{"mean": template((3,))}}}}
+        with Checkpoints({str(tmp_path)!r}, create=False) as checkpoints:
+            ema, stats = checkpoints.restore_model(9, params, stats)
+        kernel = ema["stem"]["kernel"]
+        assert kernel.sharding == everywhere and len(kernel.devices()) == 4
+        print(float(kernel.sum()))
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(float(done.stdout), state.ema["stem"]["kernel"].sum())
+
+
+def test_a_sharding_of_the_template_is_the_restored_ones(tmp_path):
+    mesh = jax.make_mesh((len(jax.devices()),), ("data",))
+    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    state = make_state(seed=1)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state)
+        template = jax.device_put(make_state(), everywhere)
+        restored, _ = checkpoints.restore(1, template)
+    assert_same(restored, state)
+    for leaf in jax.tree.leaves(restored):
+        assert leaf.sharding.is_equivalent_to(everywhere, leaf.ndim)

@@ -1,0 +1,234 @@
+"""Every config is whole and makes sense, and nonsense is refused by name."""
+
+import dataclasses
+import functools
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from configs import base
+from poseseg_jax import config as config_lib
+from poseseg_jax import optim, train
+from poseseg_jax.config import OptimSettings, Settings, parse
+from poseseg_jax.data.prepared import DataSettings
+from poseseg_jax.losses import TERMS
+from poseseg_jax.skeleton import NUM_KEYPOINTS, SKELETONS
+from poseseg_jax.structs import Batch
+
+FOLDER = Path(base.__file__).parent
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
+EVERY_CONFIG = pytest.mark.parametrize(
+    ("name", "preset"), [(name, preset) for name in NAMES for preset in base.PRESETS]
+)
+
+
+def load(name="base", preset="", **changes) -> dict:
+    """A config as plain dicts; `changes` are group__field=value."""
+    module = importlib.import_module(f"configs.{name}")
+    config = module.get_config(preset).to_dict()
+    for key, value in changes.items():
+        group, field = key.split("__")
+        config[group][field] = value
+    return config
+
+
+def settings(name="base", preset="", **changes) -> Settings:
+    return parse(load(name, preset, **changes))
+
+
+@EVERY_CONFIG
+def test_every_config_is_parsed(name, preset):
+    parsed = settings(name, preset)
+    removed = int(name[-2:]) if name.startswith("bias") else 0
+    assert parsed.data.reduction == removed
+    assert parsed.representation.skeleton in SKELETONS.values()
+
+
+@EVERY_CONFIG
+def test_configs_differ_in_their_reduction_alone(name, preset):
+    """So that whatever else comes out different comes from it."""
+    changes = config_lib.differences(load("full", preset), load(name, preset))
+    assert set(changes) <= {"data.reduction"}
+
+
+@EVERY_CONFIG
+def test_a_train_step_keeps_the_shapes_of_the_state(name, preset):
+    # The step does not know of data; what remains is the same for many configs.
+    parsed = dataclasses.replace(settings(name, preset), data=settings().data)
+    evaluate_shapes(parsed)
+
+
+@functools.cache
+def evaluate_shapes(parsed: Settings) -> None:
+    init, step = train.build(parsed)
+    state = jax.eval_shape(init)
+    after, report = jax.eval_shape(step, state, abstract_batch(parsed))
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    for old, new in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
+        assert (old.shape, old.dtype) == (new.shape, new.dtype)
+    assert report.keys() == {"total", *TERMS}
+    for value in report.values():
+        assert (value.shape, value.dtype) == ((), jnp.float32)
+
+
+def abstract_batch(parsed: Settings) -> Batch:
+    side, people = parsed.train.image_size, parsed.data.max_people
+
+    def rows(*shape, dtype=jnp.float32) -> Any:
+        return jax.ShapeDtypeStruct((parsed.train.batch_size, *shape), dtype)
+
+    return Batch(
+        image=rows(side, side, 3, dtype=jnp.uint8),
+        people=rows(side, side, dtype=jnp.uint8),
+        keypoints=rows(people, NUM_KEYPOINTS, 2),
+        visibility=rows(people, NUM_KEYPOINTS, dtype=jnp.uint8),
+        box=rows(people, 4),
+        area=rows(people),
+        to_input=rows(2, 3),
+        size=rows(2, dtype=jnp.int32),
+        image_id=rows(dtype=jnp.int32),
+        is_real=rows(dtype=jnp.bool_),
+    )
+
+
+def test_settings_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(settings().train, "seed", 1)  # noqa: B010
+
+
+def test_a_config_survives_its_file():
+    config = load(preset="tiny")
+    assert parse(json.loads(json.dumps(config))) == parse(config)
+
+
+def test_settings_say_what_the_config_says():
+    parsed = settings(train__seed=7, loss__mid=0.5, representation__skeleton="both")
+    assert (parsed.train.seed, parsed.loss.mid) == (7, 0.5)
+    assert parsed.representation.skeleton is SKELETONS["both"]
+    assert isinstance(parsed.data, DataSettings)
+    assert isinstance(parsed.optim, OptimSettings)
+
+
+@pytest.mark.parametrize(
+    ("group", "wrong", "meant"),
+    [
+        ("train", "num_step", "num_steps"),
+        ("representation", "raduis", "radius"),
+        ("data", "redution", "reduction"),
+        ("optim", "learningrate", "learning_rate"),
+    ],
+)
+def test_an_unknown_field_is_refused_with_what_was_meant(group, wrong, meant):
+    message = f"no field '{wrong}' in {group}; did you mean '{meant}'"
+    changes: dict[str, Any] = {f"{group}__{wrong}": 1}
+    with pytest.raises(ValueError, match=message):
+        settings(**changes)
+
+
+def test_a_field_that_is_like_no_other_is_refused_with_all_there_are():
+    with pytest.raises(ValueError, match=r"no field 'zzz' in eval; known: .*overlays"):
+        settings(eval__zzz=1)
+
+
+def test_an_unknown_group_is_refused():
+    with pytest.raises(ValueError, match="'tarin' in config; did you mean 'train'"):
+        parse({**load(), "tarin": {}})
+
+
+@pytest.mark.parametrize(
+    "group", [field.name for field in dataclasses.fields(Settings)]
+)
+def test_a_missing_field_is_refused_by_name(group):
+    field = next(iter(load()[group]))
+    config = load()
+    del config[group][field]
+    with pytest.raises(ValueError, match=f"(?s){group}.*{field}|{group}.{field}"):
+        parse(config)
+    del config[group]
+    with pytest.raises(ValueError, match=f"config lacks .*'{group}'"):
+        parse(config)
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("train__num_steps", 0, "train.num_steps is 0; it must be at least 1"),
+        ("train__batch_size", -2, "train.batch_size is -2; it must be at least 1"),
+        ("train__log_every", 0, "train.log_every is 0; it must be at least 1"),
+        ("checkpoint__every_steps", 0, "checkpoint.every_steps is 0"),
+        ("checkpoint__keep", 0, "checkpoint.keep is 0; it must be at least 1"),
+        ("eval__every_steps", -1, "eval.every_steps is -1; it must be at least 0"),
+        ("eval__batch_size", 0, "eval.batch_size is 0"),
+        ("optim__learning_rate", NAN, "optim.learning_rate is nan; .* at least 0"),
+        ("optim__learning_rate", INF, "optim.learning_rate is inf"),
+        ("optim__learning_rate", -1e-3, "optim.learning_rate is -0.001"),
+        ("optim__warmup_steps", -1, "optim.warmup_steps is -1"),
+        ("optim__ema", 1.0, r"optim.ema is 1.0; it must be in \[0, 1\)"),
+        ("optim__momentum", -0.1, r"optim.momentum is -0.1; it must be in \[0, 1\)"),
+        ("optim__name", "adam", r"optim.name is 'adam'; there are \('adamw', 'sgd'\)"),
+        ("optim__schedule", "step", "optim.schedule is 'step'; there are .*'cosine'"),
+        ("loss__heatmap", -1.0, "loss.heatmap is -1.0; it must be at least 0"),
+        ("loss__mid", NAN, "loss.mid is nan"),
+        ("loss__positive_weight", INF, "loss.positive_weight is inf"),
+        ("representation__radius", 0.0, "representation.radius is 0.0"),
+        ("representation__body_sigma", 0.0, "representation.body_sigma is 0.0"),
+        ("representation__skeleton", "star", "skeleton is 'star'; there are .*'tree'"),
+        ("representation__map_stride", 3, "representation.map_stride is 3"),
+        ("representation__person_stride", 8, "representation.person_stride is 8"),
+        ("model__backbone", "vgg", "model.backbone is 'vgg'; there are"),
+        ("model__output_stride", 0, "model.output_stride is 0; there are"),
+        ("decode__max_people", 0, "decode.max_people is 0; it must be at least 1"),
+        ("decode__max_people", 800, "decode.max_people is 800, but .* at most 720"),
+        ("decode__peaks_per_anchor", 0, "decode.peaks_per_anchor is 0"),
+        ("decode__suppression_radius", -1.0, "decode.suppression_radius is -1.0"),
+        ("data__reduction", 25, r"data.reduction is 25; there are \(0, 30, 40"),
+        ("data__on_error", "ignore", "data.on_error is 'ignore'; there are .*'skip'"),
+        ("data__max_people", 253, "data.max_people is 253; .* 252 at most"),
+        ("data__num_workers", -1, "data.num_workers is -1"),
+        ("augment__flip", 1.5, r"augment.flip must lie in \[0, 1\]; got 1.5"),
+        ("augment__scale_min", 2.0, r"augment.scale_min must lie in .*; got 2.0"),
+        ("train__image_size", 640, "stride 16, plus 1; got 640. Nearest: 625 or 641"),
+        ("train__image_size", 0, "stride 16, plus 1; got 0. Nearest: 17 or 33"),
+    ],
+)
+def test_nonsense_is_refused_with_field_value_and_what_was_expected(
+    field, value, expected
+):
+    with pytest.raises(ValueError, match=expected):
+        settings(**{field: value})
+
+
+@pytest.mark.parametrize("stride", [8, 16, 32])
+def test_sides_follow_the_networks_largest_stride(stride):
+    side = 10 * stride + 1
+    parsed = settings(model__output_stride=stride, train__image_size=side)
+    assert parsed.train.image_size == side
+    with pytest.raises(ValueError, match=f"stride {stride}, plus 1; got {side + 4}"):
+        settings(model__output_stride=stride, train__image_size=side + 4)
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_every_choice_of_optimizer_can_be_made(name, schedule):
+    parsed = settings(optim__name=name, optim__schedule=schedule)
+    optim.make(parsed.optim, num_steps=1)
+
+
+def test_differences_are_named_with_both_values():
+    changes = config_lib.differences(load(), load(train__seed=3, data__root="x"))
+    assert changes == {"data.root": "'' -> 'x'", "train.seed": "0 -> 3"}
+    assert config_lib.differences(load(), load()) == {}
+
+
+def test_fields_that_only_one_config_has_are_differences():
+    old = load()
+    del old["eval"]["overlays"]
+    assert config_lib.differences(old, load()) == {"eval.overlays": "None -> 12"}

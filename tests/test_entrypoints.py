@@ -1,0 +1,148 @@
+"""Every command starts, says what it takes, and complains in words."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import documented, tiny_run
+from tests.documented import REPOSITORY
+
+# What scripts rely on; every other command has to list some flag at least.
+PROMISED = {
+    "poseseg_jax.main": {"config", "workdir"},
+    "poseseg_jax.evaluate": {"workdir", "annotations", "images", "output", "step"},
+    "poseseg_jax.data.synthetic": {"output", "num_train", "num_val", "seed"},
+}
+
+
+# Modules that do something when they are run.
+COMMANDS = [
+    ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
+    for folder in documented.PACKAGES
+    for path in sorted((REPOSITORY / folder).rglob("*.py"))
+    if '__name__ == "__main__"' in path.read_text()
+]
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory):
+    with tiny_run.ground(tmp_path_factory) as ground:
+        yield ground
+
+
+def assert_in_words(done, *words):
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, said
+    for word in words:
+        assert word in said
+
+
+def test_all_that_was_promised_can_be_started():
+    assert set(COMMANDS) >= PROMISED.keys()
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_every_command_says_what_it_takes(module):
+    done = documented.help_of(module)
+    # absl ends with 1 also where help was asked for, argparse with 0.
+    assert done.returncode in (0, 1)
+    assert not done.stderr
+    assert documented.flags_of(module) >= PROMISED.get(module, set())
+    assert documented.flags_of(module)
+    assert len(done.stdout.splitlines()[0]) > len("flags:"), "it says what it does"
+
+
+CONFIG = "--config=configs/full.py:tiny"
+WORKDIR = "--workdir={tmp}/run"
+MISUSE = {
+    "nothing": ([], ["--workdir", "--config"]),
+    "no workdir": ([CONFIG], ["--workdir"]),
+    "no config": ([WORKDIR], ["--config"]),
+    "wrong path": (["--config=configs/none.py", WORKDIR], ["configs/none.py"]),
+    "wrong field": ([CONFIG, WORKDIR, "--config.train.sede=1"], ['"seed"', "sede"]),
+    "wrong group": ([CONFIG, WORKDIR, "--config.trian.seed=1"], ['"train"', "trian"]),
+    "wrong type": ([CONFIG, WORKDIR, "--config.train.seed=a"], ["train.seed=a"]),
+    "wrong flag": ([CONFIG, WORKDIR, "--seed=1"], ["'seed'"]),
+}
+
+
+@pytest.mark.parametrize("case", MISUSE)
+def test_a_misspelt_command_is_refused_in_words(tmp_path, case):
+    flags, words = MISUSE[case]
+    flags = [flag.format(tmp=tmp_path) for flag in flags]
+    assert_in_words(documented.run("poseseg_jax.main", *flags), *words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_preset_is_refused(tmp_path):
+    flags = ["--config=configs/full.py:huge", f"--workdir={tmp_path / 'run'}"]
+    done = documented.run("poseseg_jax.main", *flags)
+    assert done.returncode == 1
+    assert "No preset 'huge'; there are ('', 'tiny')" in done.stderr
+
+
+def test_without_data_three_ways_to_give_some_are_named(tmp_path):
+    flags = ["--config=configs/full.py", f"--workdir={tmp_path / 'run'}"]
+    done = documented.run("poseseg_jax.main", *flags)
+    assert_in_words(done, "data.root=DIR", "data.download=True", ":tiny")
+
+
+def test_evaluation_of_nothing_is_refused_in_words(tmp_path):
+    flags = [f"--workdir={tmp_path / 'none'}"]
+    done = documented.run("poseseg_jax.evaluate", *flags)
+    assert_in_words(done, str(tmp_path / "none" / "config.json"), "poseseg_jax.main")
+
+
+def test_a_command_that_was_killed_goes_on_when_given_again(ground, tmp_path):
+    """With a loader process, as by default; it gives what threads give."""
+    workdir = tmp_path / "run"
+    flags = ["--config=configs/full.py:tiny", f"--workdir={workdir}", *ground.flags()]
+    flags.append("--config.data.num_workers=1")
+    kill_when_there_is(workdir / "checkpoints" / "2", flags, ground.environment())
+    assert not (workdir / "metrics.json").exists()
+    done = documented.run("poseseg_jax.main", *flags, env=ground.environment())
+    assert done.returncode == 0, done.stderr
+    assert "Going on from step 2." in done.stderr
+    rows = {line.split()[0] for line in done.stdout.splitlines()}
+    assert {"AP", "AP_M", "people_1", "overlap_0.5-1.0"} < rows
+    states = (
+        tiny_run.read_state(run, ground.config())[0]
+        for run in (workdir, ground.finished)
+    )
+    tiny_run.assert_same_state(*states)
+
+
+def kill_when_there_is(path: Path, flags: list[str], env: dict[str, str]) -> None:
+    """Kills a training and its loader processes without a warning."""
+    training = subprocess.Popen(
+        [sys.executable, "-m", "poseseg_jax.main", *flags],
+        cwd=REPOSITORY,
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        while not path.exists():
+            assert training.poll() is None, "it ended before it could be killed"
+            time.sleep(0.01)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(training.pid, signal.SIGKILL)
+        training.wait()
+
+
+def test_evaluate_is_a_command(ground, tmp_path):
+    flags = [f"--workdir={ground.finished}", f"--output={tmp_path}", "--step=2"]
+    done = documented.run("poseseg_jax.evaluate", *flags, env=ground.environment())
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^AP +0\.0", done.stdout, re.M)
+    assert '"eval/step": 2' in (tmp_path / "metrics.json").read_text()

@@ -1,0 +1,198 @@
+"""Scores are those of the averaged parameters, over every picture, once."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from poseseg_jax import config as config_lib
+from poseseg_jax import evaluate, inference, train
+from poseseg_jax.checkpoint import Checkpoints
+from poseseg_jax.coco.results import Results
+from poseseg_jax.data import pipeline
+from poseseg_jax.data.prepared import prepare
+from poseseg_jax.structs import Instances, Poses
+from tests import tiny_run
+from tests.tiny_run import NUM_STEPS, NUM_TRAIN, NUM_VAL, SIZE, all_files, read_state
+
+RESULTS = ("results_keypoints.json", "results_segm.json")
+STRIDE = 2  # of the masks, input px per cell
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory):
+    with tiny_run.ground(tmp_path_factory) as ground:
+        yield ground
+
+
+def scores_in(metrics):
+    return {name: value for name, value in metrics.items() if "/AP" in name}
+
+
+def read_metrics(folder):
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_evaluation_gives_again_what_training_ended_with(ground, tmp_path):
+    before = all_files(ground.finished)
+    metrics = evaluate.evaluate(ground.finished, output=tmp_path)
+    assert metrics == read_metrics(tmp_path)
+    assert scores_in(metrics) == scores_in(read_metrics(ground.finished))
+    assert (metrics["eval/step"], metrics["eval/images"]) == (NUM_STEPS, NUM_VAL)
+    again = all_files(tmp_path)
+    for name in again.keys() - {"metrics.json"}:
+        assert again[name] == before[name], name
+    assert all_files(ground.finished) == before
+
+
+def test_a_run_stays_finished_when_it_is_evaluated(ground, monkeypatch, tmp_path):
+    workdir = ground.copy(tmp_path / "run")
+    was = read_metrics(workdir)
+    metrics = evaluate.evaluate(workdir)
+    assert metrics.items() >= was.items()
+    monkeypatch.delattr(train, "prepare")
+    assert train.run(ground.config(), workdir) == metrics
+
+
+def change(ground, workdir, **fields):
+    """A copy of the finished run whose last checkpoint has other values."""
+    ground.copy(workdir)
+    state, place = read_state(workdir, ground.config())
+    for name, factor in fields.items():
+        values = jax.tree.map(lambda leaf, by=factor: by * leaf, getattr(state, name))
+        state = dataclasses.replace(state, **{name: values})
+    with Checkpoints(workdir) as checkpoints:
+        checkpoints.save(NUM_STEPS, state, place, metrics={"keypoints/AP": 0.0})
+    return workdir
+
+
+@pytest.mark.parametrize(("field", "matters"), [("params", False), ("ema", True)])
+def test_only_averaged_parameters_are_evaluated(ground, tmp_path, field, matters):
+    evaluate.evaluate(change(ground, tmp_path / "run", **{field: 0.5}))
+    for name in RESULTS:
+        found = (tmp_path / "run" / name).read_bytes()
+        assert (found != (ground.finished / name).read_bytes()) == matters
+
+
+def test_any_annotation_file_can_be_scored(ground, tmp_path):
+    workdir = ground.copy(tmp_path / "run")
+    annotations = ground.drawn / "annotations" / "person_keypoints_train2017.json"
+    metrics = evaluate.evaluate(
+        workdir,
+        annotations=annotations,
+        images=ground.drawn / "train2017",
+        output=tmp_path / "other",
+    )
+    assert metrics["eval/images"] == NUM_TRAIN
+    ids = {picture["id"] for picture in json.loads(annotations.read_text())["images"]}
+    for name in RESULTS:
+        found = json.loads((tmp_path / "other" / name).read_text())
+        assert {person["image_id"] for person in found} == ids
+    assert len(list((tmp_path / "other" / "overlays").iterdir())) == 2
+    assert all_files(workdir) == all_files(ground.finished)
+
+
+@pytest.mark.parametrize("given", ["annotations", "images"])
+def test_annotations_and_images_come_together(ground, tmp_path, given):
+    with pytest.raises(ValueError, match="--annotations and --images together"):
+        evaluate.evaluate(ground.finished, **{given: tmp_path})
+
+
+def test_a_workdir_without_a_run_is_refused_by_its_path(tmp_path):
+    with pytest.raises(ValueError, match=f"{tmp_path}.*is made by"):
+        evaluate.evaluate(tmp_path)
+
+
+def perfect_detect(settings, prepared):
+    """Says the truth about every picture of the split, and how often it was asked."""
+    truths, batch_sizes = {}, []
+    people = np.arange(1, settings.data.max_people + 1)
+    for batch in pipeline.eval_batches(
+        prepared.val,
+        image_size=SIZE,
+        max_people=settings.data.max_people,
+        batch_size=1,
+    ):
+        masks = batch.people[0, ::STRIDE, ::STRIDE] == people[:, None, None]
+        labelled = batch.visibility[0] > 0
+        # Who has no labelled keypoints is found, for pycocotools, in the box.
+        middle = batch.box[0].reshape(-1, 1, 2, 2).mean(axis=2)
+        poses = Poses(
+            np.where(labelled[..., None], batch.keypoints[0], middle),
+            labelled.astype(np.float32),
+            np.where(batch.area[0] > 0, 1 - people / 100, 0).astype(np.float32),
+        )
+        truths[batch.image[0].tobytes()] = Instances(poses, masks.astype(np.float32))
+    nobody = jax.tree.map(np.zeros_like, next(iter(truths.values())))
+
+    def detect(variables, images):
+        del variables
+        batch_sizes.append(len(images))
+        found = [truths.get(image.tobytes(), nobody) for image in images]
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *found)
+
+    return detect, batch_sizes
+
+
+def test_the_truth_scores_one_whatever_the_batch_size(ground):
+    config = ground.config()
+    prepared = prepare(config_lib.parse(config).data)
+    found = {}
+    for size in (1, 3, 4, 5):
+        config["eval"]["batch_size"] = size
+        settings = config_lib.parse(config)
+        detect, sizes = perfect_detect(settings, prepared)
+        found[size] = evaluate.run_split(detect, {}, prepared, settings)
+        assert sizes == [size] * -(-NUM_VAL // size)
+    assert all(results == found[1] for results in found.values())
+    scores = evaluate.score(found[1], prepared.val_annotations)
+    assert scores["keypoints/AP"] == pytest.approx(1)
+    assert scores["segm/AP50"] > 0.8
+    assert scores["crowd/people_1/keypoints/AP"] == pytest.approx(1)
+    assert scores["crowd/people_8+/keypoints/AP"] is None
+
+
+def test_the_network_finds_the_same_whatever_the_batch_size(ground):
+    """Rows that only fill the last batch are nobody's, and change nothing."""
+    config = ground.config()
+    config["eval"]["batch_size"] = 3
+    settings = config_lib.parse(config)
+    trained = inference.restore(ground.finished)
+    prepared = prepare(settings.data)
+    detect = inference.make_detect(settings)
+    found = evaluate.run_split(detect, trained.variables, prepared, settings)
+    expected = json.loads((ground.finished / RESULTS[0]).read_text())
+    assert len(found.keypoints) == len(expected) == len(found.segm)
+    for one, other in zip(found.keypoints, expected, strict=True):
+        assert one["image_id"] == other["image_id"]
+        assert one["score"] == pytest.approx(other["score"], abs=1e-4)
+        assert one["keypoints"] == pytest.approx(other["keypoints"], abs=0.1)
+
+
+def test_nothing_found_scores_zero_and_not_less(ground):
+    prepared = prepare(config_lib.parse(ground.config()).data)
+    scores = evaluate.score(Results([], []), prepared.val_annotations)
+    assert scores["keypoints/AP"] == scores["segm/AP"] == 0
+    assert all(value is None or value == 0 for value in scores.values())
+
+
+@pytest.mark.parametrize(("asked", "drawn"), [(0, 0), (1, 1), (NUM_VAL + 3, NUM_VAL)])
+def test_no_more_overlays_than_pictures(ground, asked, drawn):
+    prepared = prepare(config_lib.parse(ground.config()).data)
+    pictures = list(evaluate.overlays(Results([], []), prepared, asked))
+    assert len({image_id for image_id, _ in pictures}) == drawn
+
+
+def test_the_report_is_a_table_times_100():
+    metrics = {"keypoints/AP": 0.5, "keypoints/AP_M": None, "segm/AP": 0.25}
+    metrics |= {"segm/AP_S": 1.0, "crowd/people_8+/segm/AP": None, "train/steps": 7}
+    rows = [line.split() for line in evaluate.report(metrics).splitlines()]
+    assert rows == [
+        ["keypoints", "segm"],
+        ["AP", "50.0", "25.0"],
+        ["AP_M", "-", "-"],
+        ["AP_S", "-", "100.0"],
+        ["people_8+", "-", "-"],
+    ]
