@@ -62,6 +62,7 @@ class EvalSettings:
     """See `eval` in configs/base.py."""
 
     every_steps: int
+    zoom: float
     batch_size: int
     overlays: int
 
@@ -80,6 +81,13 @@ class Settings:
     train: TrainSettings
     checkpoint: CheckpointSettings
     eval: EvalSettings
+
+    @property
+    def eval_image_size(self) -> int:
+        """Input side of evaluation, px: training's times `eval.zoom`, made to fit."""
+        stride = poseseg.largest_stride(self.model)
+        cells = round((self.train.image_size - 1) * self.eval.zoom / stride)
+        return max(cells, 1) * stride + 1
 
 
 _GROUPS: dict[str, type] = {
@@ -103,6 +111,7 @@ _AT_LEAST = {
     "checkpoint.every_steps": 1,
     "checkpoint.keep": 1,
     "eval.every_steps": 0,
+    "eval.zoom": 0.1,
     "eval.batch_size": 1,
     "eval.overlays": 0,
     "optim.learning_rate": 0,
@@ -113,6 +122,7 @@ _AT_LEAST = {
     "decode.peaks_per_anchor": 1,
     "decode.max_people": 1,
     "decode.suppression_radius": 0,
+    "decode.center_radius": 0,
     "decode.refine_steps": 0,
     "decode.found_threshold": 0,
     "decode.mask_threshold": 0,
@@ -185,7 +195,7 @@ def _check(settings: Settings) -> None:
             f"of representation.person_stride {representation.person_stride}."
         )
     roots = len(representation.skeleton.roots)
-    cells = (settings.train.image_size // representation.map_stride + 1) ** 2
+    cells = (settings.eval_image_size // representation.map_stride + 1) ** 2
     slots = roots * min(settings.decode.peaks_per_anchor, cells)
     if settings.decode.max_people > slots:
         raise ValueError(

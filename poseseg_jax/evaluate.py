@@ -63,7 +63,7 @@ def run_split(
 def _batches(prepared: Prepared, settings: Settings) -> Iterator[Batch]:
     return pipeline.eval_batches(
         prepared.val,
-        image_size=settings.train.image_size,
+        image_size=settings.eval_image_size,
         max_people=settings.data.max_people,
         batch_size=settings.eval.batch_size,
     )
@@ -146,9 +146,9 @@ def write(output: Path, found: Results, metrics: Scores, pictures: Any) -> None:
 
 
 def report(metrics: Scores) -> str:
-    """The scores as a small table, AP times 100."""
+    """The scores as a small table, times 100."""
     rows = [f"{'':24}{'keypoints':>10}{'segm':>8}"]
-    names = dict.fromkeys(key.split("/")[-1] for key in metrics if "/AP" in key)
+    names = dict.fromkeys(key.split("/")[-1] for key in metrics if "/A" in key)
     names = {name: f"{{}}/{name}" for name in names} | {
         key.split("/")[1]: f"crowd/{key.split('/')[1]}/{{}}/AP"
         for key in metrics

@@ -39,7 +39,8 @@ def build(settings: Settings) -> tuple[Callable[[], TrainState], Step]:
 
     Returns:
       init() -> the state before the first step;
-      step(state, batch) -> the state after it, and the mean of every loss term.
+      step(state, batch) -> the state after it, and a report: the mean of every loss
+        term, and the norm of the gradient.
     """
     network = poseseg.build(settings.model, settings.representation)
     optimizer = optim.make(settings.optim, num_steps=settings.train.num_steps)
@@ -104,7 +105,9 @@ def _step(
             state.ema, params, decay=settings.optim.ema, step=state.step
         ),
     )
-    return after, {name: mean.compute() for name, mean in terms.items()}
+    report = {name: mean.compute() for name, mean in terms.items()}
+    # A broken gradient breaks the parameters one step before it shows in the loss.
+    return after, {**report, "gradient_norm": optax.global_norm(gradient)}
 
 
 def run(config: Mapping[str, Any], workdir: Path) -> Scores:

@@ -119,12 +119,11 @@ def _preamble(seed: int) -> dict:
 
 def _main(_) -> None:
     args = flags.FLAGS
-    draw(
-        Path(args.output),
-        num_train=args.num_train,
-        num_val=args.num_val,
-        seed=args.seed,
-    )
+    numbers = {"num_train": args.num_train, "num_val": args.num_val}
+    try:
+        draw(Path(args.output), **numbers, seed=args.seed)
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
     logging.info(
         "Drew %d + %d pictures into %s", args.num_train, args.num_val, args.output
     )

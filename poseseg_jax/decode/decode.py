@@ -21,6 +21,7 @@ class DecodeSettings:
       peaks_per_anchor: candidates kept of each anchor type.
       max_people: slots of the answer, D.
       suppression_radius: input px; nearer to the same anchor is the same person.
+      center_radius: input px; poses whose centres are nearer are the same person.
       refine_steps: corrections by short offsets after each step of a walk.
       found_threshold: probability from which an anchor counts as found.
       mask_threshold: embedding distance in units of the person's scale.
@@ -31,6 +32,7 @@ class DecodeSettings:
     peaks_per_anchor: int
     max_people: int
     suppression_radius: float
+    center_radius: float
     refine_steps: int
     found_threshold: float
     mask_threshold: float
@@ -79,15 +81,32 @@ def decode(
         stride=stride,
         refine_steps=settings.refine_steps,
     )
-    keep = grouping.suppress(candidates, pose, radius=settings.suppression_radius)
-    root_score = jnp.where(keep, candidates.score, 0.0)
-    pose, root_score = scoring.take_best(
-        (pose, root_score), root_score, settings.max_people
+    # In a tree, no way leads to the centre.
+    has_center = CENTER in representation.skeleton.roots
+    keep = grouping.suppress(
+        candidates,
+        pose,
+        radius=settings.suppression_radius,
+        center_radius=settings.center_radius if has_center else None,
     )
-    return _describe(maps, votes, pose, root_score, representation, settings)
+    root_score = jnp.where(keep, candidates.score, 0.0)
+    pose, root, root_score = scoring.take_best(
+        (pose, candidates.anchor, root_score), root_score, settings.max_people
+    )
+    belongs = grouping.agreement(
+        pose,
+        root,
+        mid=maps.mid,
+        skeleton=representation.skeleton,
+        stride=stride,
+        radius=settings.suppression_radius,
+    )
+    return _describe(maps, votes, pose, belongs, root_score, representation, settings)
 
 
-def _describe(maps, votes, pose, root_score, representation, settings) -> Instances:
+def _describe(
+    maps, votes, pose, belongs, root_score, representation, settings
+) -> Instances:
     """Scores and masks of the D poses that were kept."""
     stride, radius = representation.map_stride, representation.radius
     around = scoring.look_around(votes, pose, stride=stride, radius=radius)
@@ -98,16 +117,18 @@ def _describe(maps, votes, pose, root_score, representation, settings) -> Instan
         stride=stride,
         radius=settings.suppression_radius,
     )
-    found = presence >= settings.found_threshold
+    # A joint may be there and be a neighbour's: then it must not shape the mask.
+    weight = presence * belongs
+    found = weight >= settings.found_threshold
     scale = scoring.person_scale(pose, found, smallest=radius / 2)
     confidence = scoring.expected_oks(around, presence, scale)
     confidence = jnp.where(found[:, :NUM_KEYPOINTS], confidence, 0.0)
     confidence *= (root_score > 0)[:, None]
     keypoints = pose[:, :NUM_KEYPOINTS]
     score = scoring.soft_nms(keypoints, confidence, radius=settings.suppression_radius)
-    score = jnp.where(root_score > 0, (score + presence[:, CENTER]) / 2, 0.0)
+    score = jnp.where(root_score > 0, (score + weight[:, CENTER]) / 2, 0.0)
     distance = masks.embedding_distance(
-        maps.long, pose, jnp.where(found, presence, 0.0), scale, stride=stride
+        maps.long, pose, jnp.where(found, weight, 0.0), scale, stride=stride
     )
     owned = masks.ownership(
         distance,

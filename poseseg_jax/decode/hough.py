@@ -51,7 +51,8 @@ def gather_neighbours(votes: Float[Array, "h w A"]) -> Float[Array, "h w A"]:
     """The mass around each cell: its own votes, and half of a direct neighbour's.
 
     One position between four cells spreads its votes over all of them; this brings
-    them together again, so that a peak's height does not depend on the grid.
+    them together again, so that a peak's height depends less on the grid: it falls
+    from 1 on a cell to 9/16 between four, instead of to 1/4.
     """
     for axis in (0, 1):
         padding = [(1, 1) if axis == other else (0, 0) for other in range(3)]

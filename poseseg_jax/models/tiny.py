@@ -11,7 +11,7 @@ from poseseg_jax.structs import Array
 
 # (channels, blocks) of strides 2, 4, 8, 16 and 32. Plain 3x3 convolutions, because
 # XLA's grouped ones are slow on a CPU, and most of them where cells are few.
-_STAGES = ((16, 0), (48, 0), (96, 1), (128, 2), (128, 1))
+_STAGES = ((16, 0), (48, 0), (96, 2), (128, 2), (128, 1))
 
 
 class Tiny(nn.Module):

@@ -22,8 +22,8 @@ _HEIGHTS = (
     (6, (0.58, 0.82), 0.12, (0.82, 1.2)),
     (99, (0.46, 0.66), 0.14, (0.66, 0.9)),
 )
-_FAR, _FAR_SHARE = (0.14, 0.28), 0.03
-_UNLABELLED, _UNLABELLED_SHARE = (0.1, 0.3), 0.09  # one more person in a picture
+_FAR, _FAR_SHARE = (0.15, 0.30), 0.03
+_UNLABELLED, _UNLABELLED_SHARE = (0.15, 0.45), 0.09  # one more person in a picture
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def draw_cast(
         labelled = number < head_count
         tall = _draw_height(rng, head_count) if labelled else rng.uniform(*_UNLABELLED)
         figure, look = _draw_figure(rng, tall * height)
-        tries = 1 + (head_count > 3) + (head_count > 6)  # crowded pictures: less chance
+        tries = 2 if head_count < 4 else 5  # crowded pictures: less chance
         actor = Actor(figure, look, labelled)
         actors.append(place(rng, actor, actors, height, width, tries=tries))
     return sorted(actors, key=lambda actor: actor.figure.height)

@@ -1,0 +1,220 @@
+"""Maps -> people, as a whole."""
+
+import dataclasses
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+
+from poseseg_jax.decode.decode import activate, decode
+from poseseg_jax.skeleton import CENTER, KEYPOINT_NAMES, NUM_KEYPOINTS
+from poseseg_jax.structs import Maps
+from tests.hand_made import SETTINGS, iou, perfect_maps, picture, represent, silhouette
+
+SIDE = 97
+LEFT, RIGHT, BELOW = (6, 8, 40, 60), (52, 20, 88, 88), (10, 66, 34, 92)
+REPRESENTATION = represent()
+CROWDED = dataclasses.replace(SETTINGS, max_people=48, peaks_per_anchor=48)
+EXCLUSIVE = dataclasses.replace(SETTINGS, exclusive_masks=True)
+read = jax.jit(partial(decode), static_argnames=("representation", "settings"))
+
+
+def find(batch, settings=SETTINGS, representation=REPRESENTATION):
+    maps = perfect_maps(batch, representation)
+    return as_numpy(read(maps, representation=representation, settings=settings))
+
+
+def as_numpy(tree):
+    return jax.tree.map(np.asarray, tree)
+
+
+def blank_maps(value=0.0, cells=25) -> Maps:
+    edges = REPRESENTATION.skeleton.num_edges
+    fine = 2 * (cells - 1) + 1
+    shapes = Maps(
+        heatmap=(cells, cells, CENTER + 1),
+        short=(cells, cells, CENTER + 1, 2),
+        mid=(cells, cells, edges, 2),
+        long=(cells, cells, CENTER + 1, 2),
+        person=(fine, fine),
+        body=(cells, cells),
+    )
+    return jax.tree.map(
+        lambda shape: np.full(shape, value, np.float32),
+        shapes,
+        is_leaf=lambda leaf: isinstance(leaf, tuple),
+    )
+
+
+def assert_sound(found):
+    for leaf in jax.tree.leaves(found):
+        assert np.all(np.isfinite(leaf))
+    assert np.all(np.diff(found.poses.score) <= 0)
+    assert np.all((found.masks >= 0) & (found.masks <= 1 + 1e-6))
+
+
+def test_an_empty_picture_has_empty_slots():
+    found = find(picture([]))
+    assert_sound(found)
+    assert found.poses.keypoints.shape == (SETTINGS.max_people, NUM_KEYPOINTS, 2)
+    assert not np.any(found.poses.score)
+    assert not np.any(found.poses.confidence)
+    assert not np.any(found.masks)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_map_makes_what_is_not_a_number(seed):
+    rng = np.random.default_rng(seed)
+    wild = jax.tree.map(
+        lambda leaf: rng.normal(0, 30, leaf.shape).astype(np.float32), blank_maps()
+    )
+    assert_sound(
+        as_numpy(read(activate(wild), representation=REPRESENTATION, settings=SETTINGS))
+    )
+
+
+@pytest.mark.parametrize("value", [-100.0, 0.0, 100.0])
+def test_constant_logits_are_no_reason_to_fail(value):
+    flat = activate(blank_maps(value))
+    assert_sound(as_numpy(read(flat, representation=REPRESENTATION, settings=SETTINGS)))
+
+
+def test_only_classes_are_activated():
+    maps = activate(blank_maps(2.0))
+    sure = 1 / (1 + np.exp(-2.0))
+    for name in ("heatmap", "person", "body"):
+        np.testing.assert_allclose(getattr(maps, name), sure, rtol=1e-5)
+    for name in ("short", "mid", "long"):
+        np.testing.assert_array_equal(getattr(maps, name), 2.0)
+
+
+def test_everybody_is_found_once():
+    found = find(picture([LEFT, RIGHT, BELOW]))
+    assert_sound(found)
+    assert np.sum(found.poses.score > 0) == 3
+
+
+def test_the_order_of_people_does_not_matter():
+    boxes = [LEFT, RIGHT, BELOW]
+    one = find(picture(boxes))
+    other = find(picture(boxes[::-1]))
+    for people in (one, other):
+        people.poses.score.setflags(write=False)
+    np.testing.assert_allclose(
+        np.sort(one.poses.score), np.sort(other.poses.score), atol=1e-5
+    )
+    for slot in range(3):
+        same = np.abs(other.poses.keypoints - one.poses.keypoints[slot])
+        twin = same.max(axis=(1, 2)).argmin()
+        assert same[twin].max() < 1e-3
+        np.testing.assert_allclose(other.masks[twin], one.masks[slot], atol=1e-4)
+
+
+def test_rows_of_a_batch_do_not_see_each_other():
+    pictures = [picture([LEFT]), picture([]), picture([RIGHT, BELOW])]
+    maps = [perfect_maps(one, REPRESENTATION) for one in pictures]
+    together = as_numpy(
+        jax.jit(
+            jax.vmap(partial(decode, representation=REPRESENTATION, settings=SETTINGS))
+        )(jax.tree.map(lambda *leaves: np.stack(leaves), *maps))
+    )
+    for row, one in enumerate(pictures):
+        alone = find(one)
+        jax.tree.map(
+            lambda batch, single, row=row: np.testing.assert_allclose(
+                batch[row], single, atol=1e-4
+            ),
+            together,
+            alone,
+        )
+
+
+def test_doubt_lowers_the_score():
+    """In the seed, all scores were 1.0 and AP meant nothing."""
+    maps = as_numpy(perfect_maps(picture([LEFT, RIGHT]), REPRESENTATION))
+    doubt = np.ones_like(maps.heatmap)
+    doubt[:, 12:] = 0.4  # the right half of the picture
+    doubted = dataclasses.replace(maps, heatmap=maps.heatmap * doubt)
+    poses = as_numpy(
+        read(doubted, representation=REPRESENTATION, settings=SETTINGS)
+    ).poses
+    on_the_right = poses.keypoints[:2].mean(axis=(1, 2)) > 40
+    np.testing.assert_array_equal(on_the_right, [False, True])
+    assert poses.score[1] < 0.7 * poses.score[0]
+    assert poses.confidence[1].max() < poses.confidence[0].min()
+
+
+def test_a_joint_in_the_corner_is_a_joint():
+    """In the seed, joints near (0, 0) were taken for absent."""
+    corner = picture([(0, 0, 40, 60)])
+    corner.keypoints[0, 0] = (0.5, 0.25)
+    poses = find(corner).poses
+    np.testing.assert_allclose(poses.keypoints[0, 0], (0.5, 0.25), atol=0.5)
+    assert poses.confidence[0, 0] > 0.5
+
+
+def test_joints_that_are_not_labelled_are_not_found():
+    labelled = np.ones(NUM_KEYPOINTS, bool)
+    labelled[[3, 9, 15]] = False
+    poses = find(picture([RIGHT], labelled=[labelled])).poses
+    np.testing.assert_array_equal(poses.confidence[0] > 0, labelled)
+
+
+def test_a_joint_of_a_neighbour_does_not_shape_the_mask():
+    """A neighbour's wrist within R draws the walk to a wrist that is not to be seen."""
+    boxes = [(20, 20, 42, 70), (46, 22, 68, 72)]
+    labelled = np.ones((2, NUM_KEYPOINTS), bool)
+    for name in ("left_wrist", "left_elbow", "left_shoulder", "left_hip"):
+        labelled[0, KEYPOINT_NAMES.index(name)] = False
+    found = find(picture(boxes, labelled=labelled))
+    for box in boxes:
+        pixels = silhouette(box, SIDE)[::2, ::2]
+        assert max(iou(mask >= 0.5, pixels) for mask in found.masks[:2]) > 0.85
+    lacking = found.poses.keypoints[:2, :, 0].mean(axis=1).argmin()
+    np.testing.assert_array_equal(found.poses.confidence[lacking] > 0, labelled[0])
+
+
+def test_exclusive_masks_do_not_overlap():
+    found = find(picture([LEFT, (24, 10, 60, 66)]), settings=EXCLUSIVE)
+    assert np.sum(found.poses.score > 0) == 2
+    assert np.all(found.masks.sum(0) <= 1 + 1e-5)
+    assert np.sum(found.masks > 0.5, axis=0).max() == 1
+
+
+def test_a_person_of_one_pixel_is_found():
+    speck = picture([(48, 48, 48.5, 48.5)], labelled=[np.zeros(NUM_KEYPOINTS, bool)])
+    speck.people[48, 48] = 1
+    found = find(speck)
+    assert_sound(found)
+    assert np.sum(found.poses.score > 0) == 1
+    np.testing.assert_array_equal(
+        np.argwhere(found.masks[0] == found.masks[0].max()), [[24, 24]]
+    )
+
+
+def test_forty_people_are_forty():
+    boxes = [
+        (24 * column + 3, 38 * row + 3, 24 * column + 19, 38 * row + 35)
+        for row in range(5)
+        for column in range(8)
+    ]
+    found = find(picture(boxes, side=193, rows=40), settings=CROWDED)
+    assert_sound(found)
+    assert np.sum(found.poses.score > 0) == 40
+    for box in boxes:
+        pixels = silhouette(box, 193)[::2, ::2]
+        assert max(iou(mask >= 0.5, pixels) for mask in found.masks[:40]) > 0.7
+
+
+def test_more_people_than_slots_fill_the_slots():
+    few = dataclasses.replace(SETTINGS, max_people=2)
+    found = find(picture([LEFT, RIGHT, BELOW]), settings=few)
+    assert found.poses.score.shape == (2,)
+    assert np.all(found.poses.score > 0)
+
+
+def test_everybody_on_one_spot_is_somebody():
+    found = find(picture([LEFT] * 6))
+    assert_sound(found)
+    assert np.sum(found.poses.score > 0) == 1
