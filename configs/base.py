@@ -193,7 +193,7 @@ def _tiny():
             "body": 0.25,
         },
         "optim": {"learning_rate": 3e-3, "warmup_steps": 100, "ema": 0.998},
-        "train": {"num_steps": 6_000, "batch_size": 8, "image_size": 97},
+        "train": {"num_steps": 7_000, "batch_size": 8, "image_size": 97},
         "checkpoint": {"every_steps": 1_000},
         # Larger than in training, as small people need it and a step could not pay it.
         "eval": {"every_steps": 0, "zoom": 1.16},
