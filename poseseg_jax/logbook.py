@@ -131,8 +131,13 @@ class Ledger:
             for name in reports[0]
         }
         seconds = time.monotonic() - self._opened
-        self._reports, self._opened = [], time.monotonic()
+        self._reports = []
+        self.start_clock()
         return means, len(reports), seconds
+
+    def start_clock(self) -> None:
+        """Forgets the time since the last step: something else was done in it."""
+        self._opened = time.monotonic()
 
 
 def _forget(path: Path, is_stale: Callable[[dict[str, Any]], bool]) -> None:

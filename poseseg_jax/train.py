@@ -144,11 +144,12 @@ def run(config: Mapping[str, Any], workdir: Path) -> Scores:
       FloatingPointError: if a loss is no longer finite.
     """
     settings = config_lib.parse(config)
-    _claim(workdir, config)
+    changes = _claim(workdir, config)
     finished = _finished(workdir, settings.train.num_steps)
-    if finished:
+    if finished and not any(name.startswith(_SCORED) for name in changes):
         return finished
-    _check_split(settings.train.batch_size, jax.device_count())
+    _check_split("train", settings.train.batch_size)
+    _check_split("eval", settings.eval.batch_size)
     prepared = prepare(settings.data)
     with (
         Checkpoints(workdir, keep=settings.checkpoint.keep) as checkpoints,
@@ -159,6 +160,7 @@ def run(config: Mapping[str, Any], workdir: Path) -> Scores:
     ):
         training.loop(logbook)
         found, metrics = training.evaluate(logbook)
+        training.save(metrics)  # again, as it may be the best
         metrics |= {
             "train/steps": training.step,
             "train/seconds": round(training.seconds, 1),
@@ -171,10 +173,16 @@ def run(config: Mapping[str, Any], workdir: Path) -> Scores:
 # What may differ when a run goes on: it changes nothing of what has been learned.
 _FREE = ("train.num_steps", "train.log_every", "checkpoint", "eval", "decode")
 _FREE += ("data.num_workers", "data.prepared_dir")
+_SCORED = ("eval", "decode")  # a change of these asks for another evaluation
 
 
-def _claim(workdir: Path, config: Mapping[str, Any]) -> None:
-    """Writes the config into the workdir, unless that belongs to another one."""
+def _claim(workdir: Path, config: Mapping[str, Any]) -> dict[str, str]:
+    """Writes the config into the workdir, unless that belongs to another one.
+
+    Returns:
+      What differs from the config that was there.
+    """
+    changes: dict[str, str] = {}
     path = workdir / inference.CONFIG_FILE
     new = json.loads(json.dumps(config))
     learned = [p for p in (workdir / "checkpoints").glob("*") if p.name.isdigit()]
@@ -187,7 +195,10 @@ def _claim(workdir: Path, config: Mapping[str, Any]) -> None:
                 "give it back what it had: " + "; ".join(wrong)
             )
     workdir.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(new, indent=2) + "\n")
+    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished.write_text(json.dumps(new, indent=2) + "\n")
+    unfinished.replace(path)
+    return changes
 
 
 def _finished(workdir: Path, num_steps: int) -> Scores | None:
@@ -214,7 +225,10 @@ class _Training:
         self._shard = NamedSharding(self._mesh, PartitionSpec("data"))
         init, step = build(settings)
         self._train_step = jax.jit(step, donate_argnums=0)
-        self._detect = inference.make_detect(settings)
+        detect = inference.make_detect(settings)
+        self._detect = lambda variables, images: detect(
+            variables, jax.device_put(images, self._shard)
+        )
         self._loader = _loader(settings, prepared)
         self._state = jax.jit(init, out_shardings=self._everywhere)()
         self.seconds = 0.0
@@ -254,8 +268,10 @@ class _Training:
             metrics = None
             if due(settings.eval.every_steps) and self.step < settings.train.num_steps:
                 _, metrics = self.evaluate(logbook)
+                ledger.start_clock()
             if due(settings.checkpoint.every_steps):
-                self._save(metrics)
+                self.save(metrics)
+                ledger.start_clock()
 
     def evaluate(self, logbook: Logbook) -> tuple[evaluate.Results, Scores]:
         """Scores of the averaged parameters on the validation split."""
@@ -285,7 +301,8 @@ class _Training:
             state, **variables, ema=jax.tree.map(jnp.copy, variables["params"])
         )
 
-    def _save(self, metrics: Scores | None) -> None:
+    def save(self, metrics: Scores | None) -> None:
+        """Writes a checkpoint, with the metrics of its state if there are some."""
         place = {"loader": self._loader.get_state(), "seconds": self.seconds}
         self._checkpoints.save(self.step, self._state, place, metrics=metrics)
 
@@ -302,10 +319,11 @@ def _due(step: int, num_steps: int, every: int) -> bool:
     return step == num_steps or (every > 0 and step % every == 0)
 
 
-def _check_split(batch_size: int, devices: int) -> None:
+def _check_split(group: str, batch_size: int) -> None:
+    devices = jax.device_count()
     if batch_size % devices:
         raise ValueError(
-            f"train.batch_size {batch_size} does not divide over {devices} devices."
+            f"{group}.batch_size {batch_size} does not divide over {devices} devices."
         )
 
 

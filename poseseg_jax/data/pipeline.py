@@ -30,6 +30,8 @@ from poseseg_jax.data.augment import (
 from poseseg_jax.data.decoding import Record, decode_record
 from poseseg_jax.structs import MAX_PEOPLE, Batch
 
+_log = logging.getLogger(__name__)
+
 # Batches under way at a time in this process; OpenCV lets go of Python's lock.
 _THREADS = 2
 
@@ -242,7 +244,7 @@ def _fits_shared_memory(wanted: int) -> bool:
     except OSError:  # not Linux: no such limit
         return True
     if free < wanted:
-        logging.warning(
+        _log.warning(
             "/dev/shm has %d MB free, and worker processes want %d MB for batches: "
             "threads take their place. Containers can be given more (--shm-size).",
             free // 2**20,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import os
 import zipfile
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ from typing import Any
 import cv2
 import numpy as np
 import tensorflow_datasets as tfds
-from absl import logging
 
 from poseseg_jax.coco.annotations import (
     READ_ERRORS,
@@ -25,6 +25,8 @@ from poseseg_jax.coco.annotations import (
 from poseseg_jax.data.bias import training_order
 from poseseg_jax.data.decoding import decode_image
 from poseseg_jax.skeleton import NUM_KEYPOINTS
+
+_log = logging.getLogger(__name__)
 
 COCO_URLS = {
     "annotations": (
@@ -235,7 +237,7 @@ def _summary(written: list[Picture], labels: AnnotationFile, left_out: list) -> 
 
 def _download(dl_manager: Any) -> dict[str, Source]:
     """COCO 2017, read from its archives: TFDS unpacks by means of TensorFlow alone."""
-    logging.warning(
+    _log.warning(
         "Downloading COCO 2017: 20 GB of archives, and 20 GB more of prepared records."
     )
     archives = dl_manager.download(COCO_URLS)
