@@ -128,6 +128,7 @@ _AT_LEAST = {
     "decode.center_radius": 0,
     "decode.refine_steps": 0,
     "decode.found_threshold": 0,
+    "decode.body_weight": 0,
     "decode.mask_threshold": 0.01,
     "data.max_people": 1,
     "data.num_workers": 0,

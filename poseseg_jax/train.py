@@ -108,7 +108,7 @@ def _step(
     )
     report = {name: mean.compute() for name, mean in terms.items()}
     # A broken gradient breaks the parameters one step before it shows in the loss.
-    return after, {**report, "gradient_norm": optax.global_norm(gradient)}
+    return after, {**report, "gradient_norm": optax.tree.norm(gradient)}
 
 
 def use_every_core(batch_size: int) -> None:

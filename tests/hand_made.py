@@ -25,6 +25,7 @@ SETTINGS = DecodeSettings(
     center_radius=4.0,
     refine_steps=1,
     found_threshold=0.1,
+    body_weight=0.0,
     mask_threshold=0.25,
     exclusive_masks=False,
 )

@@ -143,6 +143,20 @@ def test_doubt_lowers_the_score():
     assert poses.confidence[1].max() < poses.confidence[0].min()
 
 
+def test_the_body_map_lowers_confidence_where_it_sees_no_body():
+    maps = as_numpy(perfect_maps(picture([LEFT]), REPRESENTATION))
+    maps = dataclasses.replace(maps, body=np.full_like(maps.body, 0.25))
+    plain, lowered = (
+        read(
+            maps,
+            representation=REPRESENTATION,
+            settings=dataclasses.replace(SETTINGS, body_weight=weight),
+        ).poses.confidence[0]
+        for weight in (0.0, 0.5)
+    )
+    np.testing.assert_allclose(lowered, plain / 2, rtol=1e-4)
+
+
 def test_a_joint_in_the_corner_is_a_joint():
     """In the seed, joints near (0, 0) were taken for absent."""
     corner = picture([(0, 0, 40, 60)])

@@ -131,6 +131,7 @@ def test_real_people_come_back_as_they_were(shared_data):
         center_radius=10.0,
         refine_steps=1,
         found_threshold=0.1,
+        body_weight=0.0,
         mask_threshold=0.25,
         exclusive_masks=False,
     )

@@ -113,6 +113,9 @@ def attributes_read(folder: Path) -> set[str]:
         for path in folder.rglob("*.py")
         if path.name != "config.py"
     ]
+    # Of the config's own room only what Settings tell others counts, not its checks.
+    own = ast.parse((folder / "config.py").read_text())
+    trees += [node for node in own.body if getattr(node, "name", "") == "Settings"]
     nodes = [node for tree in trees for node in ast.walk(tree)]
     return {node.attr for node in nodes if isinstance(node, ast.Attribute)}
 

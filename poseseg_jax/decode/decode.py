@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from poseseg_jax.decode import grouping, hough, masks, peaks, scoring
+from poseseg_jax.geometry import bilinear
 from poseseg_jax.representation import Representation
 from poseseg_jax.skeleton import CENTER, NUM_KEYPOINTS
 from poseseg_jax.structs import Instances, Maps, Poses
@@ -24,6 +25,7 @@ class DecodeSettings:
       center_radius: input px; poses whose centres are nearer are the same person.
       refine_steps: corrections by short offsets after each step of a walk.
       found_threshold: probability from which an anchor counts as found.
+      body_weight: exponent with which the body map lowers confidences; 0: not at all.
       mask_threshold: embedding distance in units of the person's scale.
       exclusive_masks: whether a cell belongs to the nearest person only.
     """
@@ -35,6 +37,7 @@ class DecodeSettings:
     center_radius: float
     refine_steps: int
     found_threshold: float
+    body_weight: float
     mask_threshold: float
     exclusive_masks: bool
 
@@ -123,9 +126,11 @@ def _describe(
     scale = scoring.person_scale(pose, found, smallest=radius / 2)
     confidence = scoring.expected_oks(around, presence, scale)
     confidence = jnp.where(found[:, :NUM_KEYPOINTS], confidence, 0.0)
-    confidence *= (root_score > 0)[:, None]
     keypoints = pose[:, :NUM_KEYPOINTS]
+    confidence *= bilinear(maps.body, keypoints / stride) ** settings.body_weight
+    confidence *= (root_score > 0)[:, None]
     score = scoring.soft_nms(keypoints, confidence, radius=settings.suppression_radius)
+    # Who has no keypoint to be seen has a centre all the same. (On a tree nobody has.)
     score = jnp.where(root_score > 0, (score + weight[:, CENTER]) / 2, 0.0)
     distance = masks.embedding_distance(
         maps.long, pose, jnp.where(found, weight, 0.0), scale, stride=stride
