@@ -29,11 +29,11 @@ from poseseg_jax.inference import Detect, Variables
 from poseseg_jax.logbook import speak
 from poseseg_jax.skeleton import NUM_KEYPOINTS
 from poseseg_jax.structs import Batch, Instances
+from poseseg_jax.workdir import METRICS_FILE
 
 _log = logging.getLogger(__name__)
 
 TASKS = ("keypoints", "segm")
-METRICS_FILE = "metrics.json"
 Scores = dict[str, float | None]
 
 

@@ -20,8 +20,8 @@ from poseseg_jax.config import Settings
 from poseseg_jax.decode.decode import activate, decode
 from poseseg_jax.models import poseseg
 from poseseg_jax.structs import Array, Instances
+from poseseg_jax.workdir import CONFIG_FILE
 
-CONFIG_FILE = "config.json"
 Variables = dict[str, Any]
 Detect = Callable[[Variables, UInt8[Array, "B H W 3"]], Instances]
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import logging
 import os
 import time
@@ -27,6 +26,7 @@ from poseseg_jax.logbook import Ledger, Logbook
 from poseseg_jax.models import poseseg, pretrained
 from poseseg_jax.models.poseseg import PoseSeg
 from poseseg_jax.structs import Array, Batch, TrainState
+from poseseg_jax.workdir import claim, final_metrics
 
 _log = logging.getLogger(__name__)
 
@@ -144,9 +144,10 @@ def run(config: Mapping[str, Any], workdir: Path) -> Scores:
       FloatingPointError: if a loss is no longer finite.
     """
     settings = config_lib.parse(config)
-    changes = _claim(workdir, config)
-    finished = _finished(workdir, settings.train.num_steps)
-    if finished and not any(name.startswith(_SCORED) for name in changes):
+    claim(workdir, config)
+    finished = final_metrics(workdir, settings.train.num_steps)
+    if finished:
+        _log.info("%s is finished.", workdir)
         return finished
     _check_split("train", settings.train.batch_size)
     _check_split("eval", settings.eval.batch_size)
@@ -167,49 +168,6 @@ def run(config: Mapping[str, Any], workdir: Path) -> Scores:
         }
     pictures = evaluate.overlays(found, prepared, settings.eval.overlays)
     evaluate.write(workdir, found, metrics, pictures)
-    return metrics
-
-
-# What may differ when a run goes on: it changes nothing of what has been learned.
-_FREE = ("train.num_steps", "train.log_every", "checkpoint", "eval", "decode")
-_FREE += ("data.num_workers", "data.prepared_dir")
-_SCORED = ("eval", "decode")  # a change of these asks for another evaluation
-
-
-def _claim(workdir: Path, config: Mapping[str, Any]) -> dict[str, str]:
-    """Writes the config into the workdir, unless that belongs to another one.
-
-    Returns:
-      What differs from the config that was there.
-    """
-    changes: dict[str, str] = {}
-    path = workdir / inference.CONFIG_FILE
-    new = json.loads(json.dumps(config))
-    learned = [p for p in (workdir / "checkpoints").glob("*") if p.name.isdigit()]
-    if path.exists() and (learned or (workdir / evaluate.METRICS_FILE).exists()):
-        changes = config_lib.differences(json.loads(path.read_text()), new)
-        wrong = [f"{k}: {v}" for k, v in changes.items() if not k.startswith(_FREE)]
-        if wrong:
-            raise ValueError(
-                f"{workdir} holds a run of another config; take another --workdir, or "
-                "give it back what it had: " + "; ".join(wrong)
-            )
-    workdir.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(json.dumps(new, indent=2) + "\n")
-    unfinished.replace(path)
-    return changes
-
-
-def _finished(workdir: Path, num_steps: int) -> Scores | None:
-    """The final metrics, if they are those of so many steps."""
-    path = workdir / evaluate.METRICS_FILE
-    metrics = json.loads(path.read_text()) if path.exists() else {}
-    # Absent also where something else than the run's own end was evaluated since.
-    done = metrics.get("train/steps", 0)
-    if done < num_steps:
-        return None
-    _log.info("%s is finished after %d steps.", workdir, done)
     return metrics
 
 

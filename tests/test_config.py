@@ -71,7 +71,7 @@ def evaluate_shapes(parsed: Settings) -> None:
     assert jax.tree.structure(after) == jax.tree.structure(state)
     for old, new in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
         assert (old.shape, old.dtype) == (new.shape, new.dtype)
-    assert report.keys() == {"total", *TERMS}
+    assert report.keys() == {"total", "gradient_norm", *TERMS}
     for value in report.values():
         assert (value.shape, value.dtype) == ((), jnp.float32)
 

@@ -106,9 +106,11 @@ def test_a_command_that_was_killed_goes_on_when_given_again(ground, tmp_path):
     workdir = tmp_path / "run"
     flags = ["--config=configs/full.py:tiny", f"--workdir={workdir}", *ground.flags()]
     flags.append("--config.data.num_workers=1")
-    kill_when_there_is(workdir / "checkpoints" / "2", flags, ground.environment())
+    # One device, as the run that was never stopped: two round differently.
+    environment = ground.environment(JAX_NUM_CPU_DEVICES="1")
+    kill_when_there_is(workdir / "checkpoints" / "2", flags, environment)
     assert not (workdir / "metrics.json").exists()
-    done = documented.run("poseseg_jax.main", *flags, env=ground.environment())
+    done = documented.run("poseseg_jax.main", *flags, env=environment)
     assert done.returncode == 0, done.stderr
     assert "Going on from step 2." in done.stderr
     rows = {line.split()[0] for line in done.stdout.splitlines()}

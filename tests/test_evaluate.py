@@ -15,7 +15,7 @@ from poseseg_jax.data import pipeline
 from poseseg_jax.data.prepared import prepare
 from poseseg_jax.structs import Instances, Poses
 from tests import tiny_run
-from tests.tiny_run import NUM_STEPS, NUM_TRAIN, NUM_VAL, SIZE, all_files, read_state
+from tests.tiny_run import NUM_STEPS, NUM_TRAIN, NUM_VAL, all_files, read_state
 
 RESULTS = ("results_keypoints.json", "results_segm.json")
 STRIDE = 2  # of the masks, input px per cell
@@ -111,7 +111,7 @@ def perfect_detect(settings, prepared):
     people = np.arange(1, settings.data.max_people + 1)
     for batch in pipeline.eval_batches(
         prepared.val,
-        image_size=SIZE,
+        image_size=settings.eval_image_size,
         max_people=settings.data.max_people,
         batch_size=1,
     ):

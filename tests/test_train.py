@@ -233,7 +233,7 @@ train.run(config, workdir)
 
 
 def test_eight_devices_are_as_good_as_one(ground, tmp_path):
-    config = ground.config(train={"num_steps": 2})
+    config = ground.config(train={"num_steps": 2}, eval={"batch_size": 8})
     flags = "--xla_force_host_platform_device_count=8"
     done = subprocess.run(
         [sys.executable, "-c", ON_EIGHT, json.dumps(config), str(tmp_path)],
