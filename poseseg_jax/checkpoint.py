@@ -1,8 +1,8 @@
 """A run on disk: `workdir/checkpoints/<step>`. Orbax lives here and nowhere else.
 
 Each checkpoint holds three items: `state`, the arrays of a TrainState under the names
-of their fields (`params/stem/kernel`); `data`, the loader's place; and `metrics`. A
-typed PRNG key is stored as its key data.
+of their fields (`params/heads/mid/kernel`); `data`, the loader's place; and
+`metrics`. A typed PRNG key is stored as its key data.
 
 Saving is synchronous: a checkpoint from which `save` has returned is complete, and the
 next step may donate the buffers. One that was interrupted leaves no directory with a

@@ -63,7 +63,7 @@ def make(
     Args:
       settings: of the optimiser.
       num_steps: length of the run.
-      is_frozen: tells by its name (`backbone/stem/kernel`) whether a parameter stays as
+      is_frozen: tells by its name (`heads/mid/kernel`) whether a parameter stays as
         it is. Frozen ones have no part in the gradient's norm and no optimiser state.
 
     Raises:

@@ -171,7 +171,8 @@ def _asked(
     """Where heatmap and body are asked.
 
     Nowhere in ignored regions; keypoints also not on people without a labelled one,
-    whose joints may be in plain sight. A labelled anchor's disc always counts.
+    whose joints may be in plain sight. A labelled anchor's disc always counts. Where
+    only the mask of somebody is unknown, the heatmap is asked: the joints are known.
     """
     known = people != IGNORE
     silent = (_exists(picture) > 0) & ~jnp.any(picture.visibility > 0, axis=-1)

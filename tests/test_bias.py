@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from poseseg_jax.coco.annotations import read_document
 from poseseg_jax.coco.picture import parse_picture
-from poseseg_jax.data.bias import REDUCTIONS, head_count, pictures_left, training_order
+from poseseg_jax.data.bias import REDUCTIONS, pictures_left, training_order
 from tests.coco_files import image, person, real_data
 
 COUNTS = st.dictionaries(st.integers(1, 10**6), st.integers(0, 5), max_size=30)
@@ -72,4 +72,4 @@ def test_cocos_figures_are_met():
 
 def test_heads_are_counted_as_in_the_annotations():
     people = [person(i, 1, labelled=min(i, 1)) for i in range(3)]
-    assert head_count(parse_picture(image(1), people)) == 2
+    assert parse_picture(image(1), people).head_count == 2

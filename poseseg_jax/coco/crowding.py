@@ -1,7 +1,8 @@
 """The same scores by how crowded a picture is: what bias reduction must move.
 
 Pictures are sorted into buckets twice, by head count and by the largest overlap of two
-people's boxes. A picture without people is in no bucket.
+people's boxes. A picture without people is in no bucket; one whose people have no
+labelled keypoint is in one by overlap only.
 """
 
 from collections.abc import Sequence

@@ -59,7 +59,10 @@ class Picture:
 
     @property
     def head_count(self) -> int:
-        """Persons with at least one labelled keypoint: what bias reduction counts."""
+        """Persons with at least one labelled keypoint: what bias reduction counts.
+
+        Counting them, and not everybody annotated, gives COCO's published shares.
+        """
         return sum(bool(person.visibility.any()) for person in self.people)
 
 

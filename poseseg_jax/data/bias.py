@@ -10,18 +10,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from poseseg_jax.coco.annotations import Picture
-
 # Percent of the single-person pictures that are removed: none, then six iterations.
 REDUCTIONS = (0, 30, 40, 50, 60, 70, 80)
-
-
-def head_count(picture: Picture) -> int:
-    """Persons with at least one labelled keypoint: a pose can be learned from them.
-
-    Counting them, and not every annotated person, gives the published shares of COCO.
-    """
-    return picture.head_count
 
 
 def training_order(head_counts: Mapping[int, int], *, seed: int) -> list[int]:

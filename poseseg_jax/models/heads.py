@@ -1,9 +1,9 @@
 """The last layers: features in, Maps out.
 
-Every map is one 1x1 convolution, in float32 because bfloat16 would round an offset of
-300 px to whole pixels, predicted at the stride of the features and, where the map is
-finer, upsampled bilinearly. The person map alone also sees shallow features of its own
-stride, because outlines are sharp.
+Every map but the person map is one 1x1 convolution, predicted at the stride of the
+features and, where the map is finer, upsampled bilinearly. It is in float32, because
+bfloat16 would round an offset of 300 px to whole pixels. The person map also sees
+shallow features of its own stride, because outlines are sharp.
 """
 
 from typing import Any
