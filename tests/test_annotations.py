@@ -19,7 +19,7 @@ def test_pictures_come_by_id_with_and_without_people(tmp_path):
 
 def test_compressed_files_are_read(tmp_path):
     path = tmp_path / "a.json.gz"
-    path.write_bytes(gzip.compress(json.dumps(GOOD, mtime=0).encode()))
+    path.write_bytes(gzip.compress(json.dumps(GOOD).encode()))
     assert len(load(path).pictures) == 2
 
 
