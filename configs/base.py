@@ -106,7 +106,7 @@ def _model():
         "neck": "fpn",  # "fpn", or "upsample": heads at output_stride
         "neck_channels": 256,
         "refine_steps": 2,  # recurrent offset refinement, 0: none
-        "norm": "live",  # batch statistics: "live", or "frozen" (as pretrained)
+        "norm": "live",  # of the backbone: "live", or "frozen" as pretrained
         "dtype": "bfloat16",  # of the computation; parameters are float32
         "pretrained": "",  # ImageNet weights of the backbone, .safetensors
         # True: layers that the file lacks start fresh; False: they are an error.

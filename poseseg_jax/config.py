@@ -192,6 +192,11 @@ def _check(settings: Settings) -> None:
     poseseg.build(settings.model, settings.representation)
     check_side(settings.train.image_size, poseseg.largest_stride(settings.model))
     _check_values(settings)
+    if settings.model.norm == "frozen" and not settings.model.pretrained:
+        raise ValueError(
+            'model.norm is "frozen", but model.pretrained names no weights whose norms '
+            "could be kept."
+        )
     representation = settings.representation
     if representation.map_stride % representation.person_stride:
         raise ValueError(

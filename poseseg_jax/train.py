@@ -44,7 +44,11 @@ def build(settings: Settings) -> tuple[Callable[[], TrainState], Step]:
         term, and the norm of the gradient.
     """
     network = poseseg.build(settings.model, settings.representation)
-    optimizer = optim.make(settings.optim, num_steps=settings.train.num_steps)
+    optimizer = optim.make(
+        settings.optim,
+        num_steps=settings.train.num_steps,
+        is_frozen=poseseg.frozen_parameters(settings.model),
+    )
     init = functools.partial(_init, network, optimizer, settings)
     return init, functools.partial(_step, network, optimizer, settings)
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import traverse_util
 
 from configs.base import get_config
 from poseseg_jax.models import poseseg
@@ -126,8 +127,24 @@ def test_refinement_has_no_parameters():
 @pytest.mark.parametrize(("norm", "moves"), [("live", True), ("frozen", False)])
 def test_only_live_norms_move_the_statistics(norm, moves):
     _, after, before = _training_step(dataclasses.replace(SMALL, norm=norm))
-    pairs = zip(jax.tree.leaves(after), jax.tree.leaves(before), strict=True)
-    assert all(bool((new != old).any()) == moves for new, old in pairs)
+    for part in before:
+        pairs = zip(
+            jax.tree.leaves(after[part]), jax.tree.leaves(before[part]), strict=True
+        )
+        expected = moves or part != "backbone"
+        assert all(bool((new != old).any()) == expected for new, old in pairs), part
+
+
+def test_frozen_norms_are_the_backbones_and_no_others():
+    settings = dataclasses.replace(SMALL, norm="frozen")
+    _, variables = _shapes(settings, _images())
+    is_frozen = poseseg.frozen_parameters(settings)
+    names = traverse_util.flatten_dict(variables["params"], sep="/")
+    norms = {name for name in names if name.split("/")[-2].rsplit("_")[-1][:2] == "bn"}
+    frozen = {name for name in names if is_frozen(name)}
+    assert frozen == {name for name in norms if name.startswith("backbone/")}
+    assert norms - frozen, "neck and heads have norms of their own"
+    assert poseseg.frozen_parameters(SMALL) is None
 
 
 @pytest.mark.parametrize("norm", poseseg.NORMS)

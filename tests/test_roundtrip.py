@@ -1,5 +1,6 @@
 """People -> targets -> decoder -> the same people: what all the rest stands on."""
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -11,7 +12,7 @@ from poseseg_jax.coco import annotations, results, scoring
 from poseseg_jax.coco.picture import people_map
 from poseseg_jax.data import augment
 from poseseg_jax.data.decoding import Sample
-from poseseg_jax.decode.decode import DecodeSettings, decode
+from poseseg_jax.decode.decode import decode
 from poseseg_jax.representation import Representation
 from poseseg_jax.skeleton import NUM_KEYPOINTS, SKELETONS
 from tests.hand_made import SETTINGS, iou, perfect_maps, picture, represent, silhouette
@@ -123,17 +124,12 @@ def test_real_people_come_back_as_they_were(shared_data):
     pictures = pictures[:: len(pictures) // 10][:10]
     side, rows = 257, max(len(one.people) for one in pictures)
     representation = Representation(SKELETONS["center"], 32.0, 4, 2, 0.1)
-    settings = DecodeSettings(
-        peak_threshold=0.01,
+    settings = dataclasses.replace(
+        SETTINGS,
         peaks_per_anchor=30,
         max_people=30,
         suppression_radius=10.0,
         center_radius=10.0,
-        refine_steps=1,
-        found_threshold=0.1,
-        body_weight=0.0,
-        mask_threshold=0.25,
-        exclusive_masks=False,
     )
 
     @jax.jit

@@ -1,5 +1,6 @@
 """The whole network: uint8 pictures in, Maps out, stage by stage."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -64,8 +65,8 @@ class PoseSeg(nn.Module):
 
         Args:
           images: RGB; sides a multiple of `largest_stride(settings)`, plus 1.
-          train: with "live" norms, whether to normalise by this batch's statistics and
-            to update the running ones.
+          train: whether norms take this batch's statistics and update the running
+            ones. Those of a backbone with norm "frozen" never do.
 
         Returns:
           (raw,) or, with refine_steps, (raw, refined), which share heatmap, person and
@@ -76,8 +77,11 @@ class PoseSeg(nn.Module):
         """
         for side in images.shape[1:3]:
             geometry.check_side(side, largest_stride(self.settings))
+        frozen = self.settings.norm == "frozen"
+        backbone = self._backbone(self._layers(train and not frozen))
+        features = backbone((images / np.float32(255) - MEAN) / STD)
+        # Neck and heads start fresh: they have no statistics worth keeping.
         layers = self._layers(train)
-        features = self._backbone(layers)((images / np.float32(255) - MEAN) / STD)
         stride = self.settings.output_stride
         x = features[stride]
         if self.settings.neck == "fpn":
@@ -96,7 +100,7 @@ class PoseSeg(nn.Module):
         dtype = jnp.dtype(self.settings.dtype)
         norm = partial(
             nn.BatchNorm,
-            use_running_average=not train or self.settings.norm == "frozen",
+            use_running_average=not train,
             momentum=0.9,
             epsilon=NORM_EPSILON,
             dtype=dtype,
@@ -115,6 +119,19 @@ class PoseSeg(nn.Module):
             bottleneck_stride=settings.bottleneck_stride,
             **layers,
         )
+
+
+def frozen_parameters(settings: ModelSettings) -> Callable[[str], bool] | None:
+    """Tells by its name (`backbone/bn1/scale`) whether a parameter is not trained.
+
+    With norm "frozen", scales and biases of the backbone's norms stay as the statistics
+    do: as pretrained. With "live" all is trained: None.
+    """
+    if settings.norm == "live":
+        return None
+    return lambda name: (
+        name.startswith("backbone/") and name.endswith(("/scale", "/bias"))
+    )
 
 
 def largest_stride(settings: ModelSettings) -> int:
