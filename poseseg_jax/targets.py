@@ -10,6 +10,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from poseseg_jax import geometry
@@ -25,6 +26,10 @@ from poseseg_jax.structs import (
     Maps,
     Targets,
 )
+
+# How far beyond outlines, in cells, long offsets go on. An outline crosses cells whose
+# own pixels are nobody's, or of several people.
+_CELLS_NEARBY = 2
 
 
 def make(
@@ -72,8 +77,8 @@ def _make_one(
     mid = anchors[walker, target] - cells[:, :, None]
     edge = inside[..., source] * weight[walker, source] * weight[walker, target]
 
-    row, owned = _owners(people)
-    long = anchors[_nearby(row, owned)] - cells[:, :, None]
+    rows, shares = _owners_of_cells(picture.people, stride)
+    long = _mean_anchors(anchors, labelled, rows, shares) - cells[:, :, None]
     asked, asked_body = _asked(picture, people, cells, inside)
     person, asked_person = person_fraction(
         picture.people, stride=representation.person_stride
@@ -90,7 +95,7 @@ def _make_one(
         maps=maps,
         near=near,
         edge=edge,
-        owned=owned[..., None] * weight[row],
+        owned=jnp.einsum("hwo,hwoa->hwa", shares, weight[rows]),
         asked=asked,
         asked_person=asked_person,
         asked_body=asked_body,
@@ -151,15 +156,73 @@ def _owners(
     return jnp.where(owned, people.astype(jnp.int32) - 1, 0), owned
 
 
-def _nearby(row: Int[Array, "h w"], owned: Bool[Array, "h w"]) -> Int[Array, "h w"]:
-    """The owner, also for cells beside an owned one; 0 farther away.
+def _owners_of_cells(
+    people: UInt8[Array, "H W"], stride: int
+) -> tuple[Int[Array, "h w 2"], Float[Array, "h w 2"]]:
+    """Who owns the pixels of a cell, and which fraction of it.
 
-    An outline crosses cells whose own pixel is nobody's. Nothing is asked there, but
-    perfect long offsets do not end at a pixel.
+    A cell covers pixels as in `person_fraction`. Asking its middle pixel alone would
+    lose people who are smaller than a cell, and where two of them meet. Of more than
+    two owners, those whose pixels are nearest to the middle count.
+
+    Returns:
+      Rows of the first and the second owner, and the fraction of the cell that each of
+      them alone covers. Where nobody does, both fractions are 0, and the first row is
+      one of a cell nearby: perfect long offsets do not end at an outline.
     """
-    code = jnp.where(owned, row + 1, 0)
-    around = jax.lax.reduce_window(code, 0, jax.lax.max, (3, 3), (1, 1), "SAME")
-    return jnp.maximum(jnp.where(owned, code, around) - 1, 0)
+    pixels = _pixels(people, stride=stride, kernel=_kernel(stride))
+    owned = [jnp.where(codes <= MAX_PEOPLE, codes, 0) for codes, _ in pixels]
+    first = second = jnp.zeros_like(owned[0])
+    for codes in owned:
+        first = jnp.where(first == 0, codes, first)
+    for codes in owned:
+        second = jnp.where((second == 0) & (codes != first), codes, second)
+    owners = jnp.stack([first, second], axis=-1)
+    shares = jnp.zeros(owners.shape)
+    for codes, (_, part) in zip(owned, pixels, strict=True):
+        shares += jnp.where(codes[..., None] == owners, part, 0.0)
+    possible = _pool(jnp.ones(people.shape), stride)[..., None]
+    shares = jnp.where(owners > 0, shares / possible, 0.0)
+    for _ in range(_CELLS_NEARBY):
+        for codes, _ in _pixels(first, stride=1, kernel=np.ones(3)):
+            first = jnp.where((first == 0) & (codes <= MAX_PEOPLE), codes, first)
+    rows = jnp.stack([first, second], axis=-1).astype(jnp.int32) - 1
+    return jnp.maximum(rows, 0), shares
+
+
+def _pixels(
+    people: UInt8[Array, "H W"], *, stride: int, kernel: Float[np.ndarray, " k"]
+) -> list[tuple[UInt8[Array, "h w"], float]]:
+    """What lies around every cell's pixel, nearest first: codes, and their weight."""
+    reach = len(kernel) // 2
+    cells = [geometry.num_cells(side, stride) for side in people.shape]
+    padded = jnp.pad(people, reach, constant_values=IGNORE)
+    places = list(np.ndindex(len(kernel), len(kernel)))
+    places.sort(key=lambda place: sum((step - reach) ** 2 for step in place))
+    pixels = []
+    for y, x in places:
+        codes = jax.lax.slice(
+            padded,
+            (y, x),
+            (y + (cells[0] - 1) * stride + 1, x + (cells[1] - 1) * stride + 1),
+            (stride, stride),
+        )
+        pixels.append((codes, float(kernel[y] * kernel[x])))
+    return pixels
+
+
+def _mean_anchors(
+    anchors: Float[Array, "N A 2"],
+    labelled: Bool[Array, "N A"],
+    rows: Int[Array, "h w 2"],
+    shares: Float[Array, "h w 2"],
+) -> Float[Array, "h w A 2"]:
+    """Each anchor's mean over the owners of a cell's pixels who have it labelled."""
+    counts = shares[..., None] * labelled[rows]
+    total = jnp.sum(counts, axis=2)
+    part = counts[..., 1, :] / jnp.where(total > 0, total, 1.0)
+    first, second = anchors[rows[..., 0]], anchors[rows[..., 1]]
+    return first + part[..., None] * (second - first)
 
 
 def _asked(
@@ -217,9 +280,7 @@ def person_fraction(
 
 def _pool(values: Float[Array, "H W"], stride: int) -> Float[Array, "p q"]:
     """Sums over each cell; its outermost rows and columns count half."""
-    if stride == 1:
-        return jnp.asarray(values)
-    kernel = jnp.ones(stride + 1).at[jnp.array([0, stride])].set(0.5)
+    kernel = _kernel(stride)
     for axis in (0, 1):
         moved = jnp.moveaxis(values, axis, 0)
         padded = jnp.pad(moved, ((stride // 2, stride // 2), (0, 0)))
@@ -230,6 +291,13 @@ def _pool(values: Float[Array, "H W"], stride: int) -> Float[Array, "p q"]:
         ]
         values = jnp.moveaxis(sum(taps[1:], taps[0]), 0, axis)
     return values
+
+
+def _kernel(stride: int) -> Float[np.ndarray, " k"]:
+    """Weights of a row of pixels in the cell that they surround."""
+    if stride == 1:
+        return np.ones(1)
+    return np.array([0.5, *[1.0] * (stride - 1), 0.5])
 
 
 def _body(

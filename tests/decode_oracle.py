@@ -18,41 +18,47 @@ def bilinear(values, x, y):
     return top * (1 - (y - y0)) + bottom * (y - y0)
 
 
-def vote(heatmap, short, *, stride, radius):
-    height, width, anchors = heatmap.shape
-    votes = np.zeros(heatmap.shape)
-    for i, j, a in np.ndindex(height, width, anchors):
-        x, y = np.float32([j, i]) + short[i, j, a] / np.float32(stride)
+def vote(heatmap, short, *, stride, radius, vote_stride=None):
+    votes = splat(heatmap, short, stride=stride, onto=vote_stride or stride)
+    return votes / (np.pi * (radius / stride) ** 2)
+
+
+def splat(values, offsets, *, stride, onto):
+    finer = stride // onto
+    height, width = ((n - 1) * finer + 1 for n in values.shape[:2])
+    total = np.zeros((height, width, values.shape[2]))
+    for i, j, a in np.ndindex(values.shape):
+        x, y = (np.float32([j, i]) * stride + offsets[i, j, a]) / np.float32(onto)
         for row in (int(np.floor(y)), int(np.floor(y)) + 1):
             for column in (int(np.floor(x)), int(np.floor(x)) + 1):
                 if 0 <= row < height and 0 <= column < width:
                     share = (1 - abs(x - column)) * (1 - abs(y - row))
-                    votes[row, column, a] += heatmap[i, j, a] * share
-    return votes / (np.pi * (radius / stride) ** 2)
+                    total[row, column, a] += values[i, j, a] * share
+    return total
 
 
-def gather_neighbours(votes):
+def gather_neighbours(votes, *, reach=2):
     height, width, anchors = votes.shape
     mass = np.zeros(votes.shape)
     for i, j, a in np.ndindex(height, width, anchors):
-        for row in range(max(i - 1, 0), min(i + 2, height)):
-            for column in range(max(j - 1, 0), min(j + 2, width)):
-                weight = 0.5 ** (abs(row - i) + abs(column - j))
+        for row in range(max(i - reach, 0), min(i + reach + 1, height)):
+            for column in range(max(j - reach, 0), min(j + reach + 1, width)):
+                weight = (1 - abs(row - i) / reach) * (1 - abs(column - j) / reach)
                 mass[i, j, a] += weight * votes[row, column, a]
     return mass
 
 
-def find(votes, mass, *, roots, stride, threshold, per_anchor):
+def find(votes, mass, *, roots, stride, threshold, per_anchor, rank=None):
     """(score, anchor, (x, y)) of each candidate, best first."""
-    height, width, _ = votes.shape
+    rank = mass if rank is None else rank
     found = []
-    for root in roots:
+    for r, root in enumerate(roots):
         peaks = []
-        for i, j in np.ndindex(height, width):
-            around = mass[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2, root]
-            if mass[i, j, root] == around.max() and mass[i, j, root] >= threshold:
-                place = centroid(votes[..., root], i, j) * stride
-                peaks.append((mass[i, j, root], root, place))
+        for i, j in np.argwhere(mass[..., r] >= threshold):
+            around = mass[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2, r]
+            if mass[i, j, r] == around.max():
+                place = centroid(votes[..., r], i, j) * stride
+                peaks.append((rank[i, j, r], root, place))
         found += sorted(peaks, key=lambda peak: -peak[0])[:per_anchor]
     return sorted(found, key=lambda peak: -peak[0])
 
@@ -79,13 +85,22 @@ def way(skeleton, root):
     return steps
 
 
-def grow(root, position, *, mid, short, skeleton, stride, refine_steps):
+def snap(place, anchor, candidates, radius):
+    """The nearest of the candidates (score, anchor, place) of this type, or `place`."""
+    near = [there for _, kind, there in candidates if kind == anchor]
+    near = [there for there in near if np.linalg.norm(there - place) <= radius]
+    return min(near, key=lambda there: np.linalg.norm(there - place), default=place)
+
+
+def grow(
+    root, position, *, mid, short, skeleton, stride, refine_steps, to=(), snap_radius=0
+):
     pose = np.repeat(np.asarray(position, float)[None], NUM_ANCHORS, axis=0)
     for edge, source, target in way(skeleton, root):
         here = pose[source] + bilinear(mid[:, :, edge], *pose[source] / stride)
         for _ in range(refine_steps):
             here = here + bilinear(short[:, :, target], *here / stride)
-        pose[target] = here
+        pose[target] = snap(here, target, to, snap_radius) if snap_radius else here
     return pose
 
 
@@ -110,11 +125,24 @@ def suppress(anchor, position, score, pose, *, radius, center_radius):
         for i in kept:
             miss = np.linalg.norm(pose[i, anchor[j]] - position[j])
             apart = np.linalg.norm(pose[i, CENTER] - pose[j, CENTER])
-            if miss <= radius or (center_radius is not None and apart <= center_radius):
+            is_center = center_radius is not None and anchor[j] == CENTER
+            if miss <= radius and not is_center:
+                break
+            if center_radius is not None and apart <= center_radius[i]:
                 break
         else:
             kept.append(j)
     return kept
+
+
+def settle_claims(pose, weight, *, radius):
+    out = np.array(weight)
+    for d, a in np.ndindex(*weight.shape):
+        for other in range(len(pose)):
+            same = np.linalg.norm(pose[other, a] - pose[d, a]) <= radius
+            if a != CENTER and same and weight[other, a] > weight[d, a]:
+                out[d, a] = 0
+    return out
 
 
 def presence(heatmap, short, pose, *, stride, radius):
@@ -164,6 +192,17 @@ def soft_nms(pose, confidence, *, radius):
     return scores
 
 
+def visible_area(person, to_center, center, *, stride):
+    landed = splat(
+        person[..., None] * stride**2, to_center[:, :, None], stride=stride, onto=stride
+    )[..., 0]
+    height, width = landed.shape
+    around = np.zeros(landed.shape)
+    for i, j in np.ndindex(height, width):
+        around[i, j] = landed[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2].sum()
+    return np.array([bilinear(around, *place / stride) for place in center])
+
+
 def embedding_distance(long, pose, weight, scale, *, stride):
     height, width, anchors, _ = long.shape
     out = np.full((len(pose), height, width), np.inf)
@@ -175,14 +214,54 @@ def embedding_distance(long, pose, weight, scale, *, stride):
     return out
 
 
-def ownership(distance, is_person, *, threshold, exclusive):
+def ownership(distance, is_person, *, threshold):
     out = np.zeros(distance.shape)
     for d, i, j in np.ndindex(out.shape):
         if is_person[d] > 0 and distance[d, i, j] <= 1.5 * threshold:
             out[d, i, j] = min(1.5 - distance[d, i, j] / threshold, 1.0)
-            rivals = distance[np.asarray(is_person) > 0, i, j]
-            if exclusive and distance[d, i, j] > rivals.min():
-                out[d, i, j] = 0
+    return out
+
+
+def exclusive_ownership(
+    distance, is_person, *, long, pose, confidence, scale, stride, threshold
+):
+    """Cell by cell: who is nearest, who comes next, and where between them it lies."""
+    out = np.zeros(distance.shape)
+    people = [d for d in range(len(pose)) if is_person[d] > 0]
+    for i, j in np.ndindex(distance.shape[1:]):
+        here = [d for d in people if np.isfinite(distance[d, i, j])]
+        here.sort(key=lambda d: distance[d, i, j] * np.sqrt(scale[d]))
+        if not here:
+            continue
+        near = min(distance[d, i, j] for d in here)
+        near = min(max(1.5 - near / threshold, 0), 1)
+        first, second = here[0], here[1] if len(here) > 1 else None
+        out[first, i, j] = near
+        if second is None:
+            continue
+        misses = []
+        for d in (first, second):
+            embedding = np.array([j, i]) * stride + long[i, j]
+            apart = np.linalg.norm(embedding - pose[d], axis=-1)
+            both = np.minimum(confidence[first], confidence[second])
+            misses.append(np.sum(both * apart) / np.sqrt(scale[d]))
+        if sum(misses) > 0:
+            out[first, i, j] = near * misses[1] / sum(misses)
+            out[second, i, j] = near * misses[0] / sum(misses)
+    return out
+
+
+def coarsen(values, factor):
+    height, width = ((n - 1) // factor + 1 for n in values.shape)
+    out = np.zeros((height, width))
+    for i, j in np.ndindex(height, width):
+        total, weights = 0.0, 0.0
+        for y, x in np.ndindex(values.shape):
+            near = 1 - abs(y / factor - i), 1 - abs(x / factor - j)
+            if min(near) > 0:
+                total += near[0] * near[1] * values[y, x]
+                weights += near[0] * near[1]
+        out[i, j] = total / weights
     return out
 
 
@@ -190,11 +269,13 @@ def assemble(person, owned, *, factor):
     """Each fine cell asks the coarse cells around it, by their nearness and person."""
     people, height, width = owned.shape
     out = np.zeros((people, *person.shape))
+    coarse = person[::factor, ::factor] + 1e-3
     for d, y, x in np.ndindex(out.shape):
         total, theirs = 0.0, 0.0
-        for i, j in np.ndindex(height, width):
-            near = max(1 - abs(y / factor - i), 0) * max(1 - abs(x / factor - j), 0)
-            weight = near * (person[i * factor, j * factor] + 1e-3)
-            total, theirs = total + weight, theirs + weight * owned[d, i, j]
-        out[d, y, x] = theirs / total * person[y, x]
+        for i in range(y // factor, min(y // factor + 2, height)):
+            for j in range(x // factor, min(x // factor + 2, width)):
+                near = max(1 - abs(y / factor - i), 0) * max(1 - abs(x / factor - j), 0)
+                total += near * coarse[i, j]
+                theirs += near * coarse[i, j] * owned[d, i, j]
+        out[d, y, x] = min(theirs / total, person[y, x])
     return out

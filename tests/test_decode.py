@@ -16,7 +16,7 @@ SIDE = 97
 LEFT, RIGHT, BELOW = (6, 8, 40, 60), (52, 20, 88, 88), (10, 66, 34, 92)
 REPRESENTATION = represent()
 CROWDED = dataclasses.replace(SETTINGS, max_people=48, peaks_per_anchor=48)
-EXCLUSIVE = dataclasses.replace(SETTINGS, exclusive_masks=True)
+PERSONLAB = dataclasses.replace(SETTINGS, exclusive_masks=False, mask_threshold=0.25)
 read = jax.jit(partial(decode), static_argnames=("representation", "settings"))
 
 
@@ -190,7 +190,7 @@ def test_a_joint_of_a_neighbour_does_not_shape_the_mask():
 
 
 def test_exclusive_masks_do_not_overlap():
-    found = find(picture([LEFT, (24, 10, 60, 66)]), settings=EXCLUSIVE)
+    found = find(picture([LEFT, (24, 10, 60, 66)]))
     assert np.sum(found.poses.score > 0) == 2
     assert np.all(found.masks.sum(0) <= 1 + 1e-5)
     assert np.sum(found.masks > 0.5, axis=0).max() == 1

@@ -1,16 +1,18 @@
 """The composition: Maps -> Instances for one picture, in fixed shapes."""
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from poseseg_jax.decode import grouping, hough, masks, peaks, scoring
 from poseseg_jax.geometry import bilinear
 from poseseg_jax.representation import Representation
 from poseseg_jax.skeleton import CENTER, NUM_KEYPOINTS
-from poseseg_jax.structs import Instances, Maps, Poses
+from poseseg_jax.structs import Array, Instances, Maps, Poses
 
 
 @dataclass(frozen=True)
@@ -22,20 +24,30 @@ class DecodeSettings:
       peaks_per_anchor: candidates kept of each anchor type.
       max_people: slots of the answer, D.
       suppression_radius: input px; nearer to the same anchor is the same person.
+      center_stride: input px per cell of the centre's Hough map.
       center_radius: input px; poses whose centres are nearer are the same person.
+      center_radius_min: input px; of people so small that `center_scale` asks for less.
+      center_scale: what small people have for `center_radius`, as a fraction of the
+        square root of their visible area.
       refine_steps: corrections by short offsets after each step of a walk.
+      snap_radius: input px; how far a landing moves to a candidate; 0: stays.
       found_threshold: probability from which an anchor counts as found.
       body_weight: exponent with which the body map lowers confidences; 0: not at all.
       mask_threshold: embedding distance in units of the person's scale.
-      exclusive_masks: whether a cell belongs to the nearest person only.
+      exclusive_masks: whether a cell is divided between the two nearest people, or
+        belongs to everybody within `mask_threshold`.
     """
 
     peak_threshold: float
     peaks_per_anchor: int
     max_people: int
     suppression_radius: float
+    center_stride: int
     center_radius: float
+    center_radius_min: float
+    center_scale: float
     refine_steps: int
+    snap_radius: float
     found_threshold: float
     body_weight: float
     mask_threshold: float
@@ -66,49 +78,115 @@ def decode(
       `settings.max_people` people, best first, then empty slots with score 0.
     """
     stride, radius = representation.map_stride, representation.radius
+    skeleton = representation.skeleton
     votes = hough.vote(maps.heatmap, maps.short, stride=stride, radius=radius)
-    mass = hough.gather_neighbours(votes)
-    candidates = peaks.find(
-        votes,
-        mass,
-        roots=representation.skeleton.roots,
-        stride=stride,
-        threshold=settings.peak_threshold,
-        per_anchor=settings.peaks_per_anchor,
-    )
+    candidates = _candidates(maps, votes, representation, settings)
     pose = grouping.grow(
         candidates,
         mid=maps.mid,
         short=maps.short,
-        skeleton=representation.skeleton,
+        skeleton=skeleton,
         stride=stride,
         refine_steps=settings.refine_steps,
+        snap_radius=settings.snap_radius,
+        peaks_per_anchor=settings.peaks_per_anchor,
     )
-    # In a tree, no way leads to the centre.
-    has_center = CENTER in representation.skeleton.roots
+    area = _visible_area(maps, pose, representation)
     keep = grouping.suppress(
         candidates,
         pose,
         radius=settings.suppression_radius,
-        center_radius=settings.center_radius if has_center else None,
+        # In a tree, no way leads to the centre.
+        center_radius=_center_radius(area, settings)
+        if CENTER in skeleton.roots
+        else None,
     )
     root_score = jnp.where(keep, candidates.score, 0.0)
-    pose, root, root_score = scoring.take_best(
-        (pose, candidates.anchor, root_score), root_score, settings.max_people
+    pose, root, root_score, area = scoring.take_best(
+        (pose, candidates.anchor, root_score, area), root_score, settings.max_people
     )
     belongs = grouping.agreement(
         pose,
         root,
         mid=maps.mid,
-        skeleton=representation.skeleton,
+        skeleton=skeleton,
         stride=stride,
         radius=settings.suppression_radius,
     )
-    return _describe(maps, votes, pose, belongs, root_score, representation, settings)
+    return _describe(
+        maps, votes, pose, belongs, root_score, area, representation, settings
+    )
+
+
+def _candidates(
+    maps: Maps,
+    votes: Float[Array, "h w A"],
+    representation: Representation,
+    settings: DecodeSettings,
+) -> peaks.Candidates:
+    """Peaks of every root. The centre, which small people have alone, is looked for on
+    a finer grid: in a crowd, their centres are nearer to each other than cells are."""
+    stride, roots = representation.map_stride, representation.skeleton.roots
+    find = functools.partial(
+        peaks.find,
+        threshold=settings.peak_threshold,
+        per_anchor=settings.peaks_per_anchor,
+    )
+    keypoints = tuple(root for root in roots if root != CENTER)
+    of_keypoints = votes[..., list(keypoints)]
+    mass = hough.gather_neighbours(of_keypoints)
+    found = find(of_keypoints, mass, roots=keypoints, stride=stride)
+    if CENTER not in roots:
+        return found
+    fine = hough.vote(
+        maps.heatmap[..., CENTER:],
+        maps.short[..., CENTER:, :],
+        stride=stride,
+        radius=representation.radius,
+        vote_stride=settings.center_stride,
+    )
+    # Scored as on the coarse grid, where votes that do not quite agree still meet.
+    reach = 2 * stride // settings.center_stride
+    centers = find(
+        fine,
+        hough.gather_neighbours(fine),
+        roots=(CENTER,),
+        stride=settings.center_stride,
+        rank=hough.gather_neighbours(fine, reach=reach),
+    )
+    return peaks.merge(centers, found)
+
+
+def _visible_area(
+    maps: Maps, pose: Float[Array, "C A 2"], representation: Representation
+) -> Float[Array, " C"]:
+    """Of each pose, input px^2; 0 in a tree, where no way leads to the centre."""
+    if CENTER not in representation.skeleton.roots:
+        return jnp.zeros(len(pose))
+    stride = representation.map_stride
+    return masks.visible_area(
+        masks.coarsen(maps.person, stride // representation.person_stride),
+        maps.long[..., CENTER, :],
+        pose[:, CENTER],
+        stride=stride,
+    )
+
+
+def _center_radius(
+    area: Float[Array, " C"], settings: DecodeSettings
+) -> Float[Array, " C"]:
+    """Within which distance another's centre is a pose's own; less for small people."""
+    radius = jnp.clip(
+        settings.center_scale * jnp.sqrt(area),
+        min(settings.center_radius_min, settings.center_radius),
+        settings.center_radius,
+    )
+    # Of whom nothing is to be seen, the size is not known.
+    return jnp.where(area < 1, settings.center_radius, radius)
 
 
 def _describe(
-    maps, votes, pose, belongs, root_score, representation, settings
+    maps, votes, pose, belongs, root_score, area, representation, settings
 ) -> Instances:
     """Scores and masks of the D poses that were kept."""
     stride, radius = representation.map_stride, representation.radius
@@ -121,28 +199,41 @@ def _describe(
         radius=settings.suppression_radius,
     )
     # A joint may be there and be a neighbour's: then it must not shape the mask.
-    weight = presence * belongs
+    weight = presence * belongs * (root_score > 0)[:, None]
+    weight = grouping.settle_claims(pose, weight, radius=settings.suppression_radius)
     found = weight >= settings.found_threshold
     scale = scoring.person_scale(pose, found, smallest=radius / 2)
     confidence = scoring.expected_oks(around, presence, scale)
     confidence = jnp.where(found[:, :NUM_KEYPOINTS], confidence, 0.0)
     keypoints = pose[:, :NUM_KEYPOINTS]
     confidence *= bilinear(maps.body, keypoints / stride) ** settings.body_weight
-    confidence *= (root_score > 0)[:, None]
     score = scoring.soft_nms(keypoints, confidence, radius=settings.suppression_radius)
     # Who has no keypoint to be seen has a centre all the same. (On a tree nobody has.)
     score = jnp.where(root_score > 0, (score + weight[:, CENTER]) / 2, 0.0)
-    distance = masks.embedding_distance(
-        maps.long, pose, jnp.where(found, weight, 0.0), scale, stride=stride
-    )
-    owned = masks.ownership(
-        distance,
-        root_score,
-        threshold=settings.mask_threshold,
-        exclusive=settings.exclusive_masks,
-    )
+    weight = jnp.where(found, weight, 0.0)
+    # Few anchors say little of a person's size; the cells that are theirs say more.
+    scale = jnp.maximum(scale, jnp.sqrt(area))
     instances = Instances(
         poses=Poses(keypoints=keypoints, confidence=confidence, score=score),
-        masks=masks.assemble(maps.person, owned),
+        masks=_masks(maps, pose, weight, scale, root_score, stride, settings),
     )
     return scoring.take_best(instances, score, settings.max_people)
+
+
+def _masks(maps, pose, weight, scale, root_score, stride, settings):
+    """[D p q] from the embedding and the person map."""
+    distance = masks.embedding_distance(maps.long, pose, weight, scale, stride=stride)
+    if settings.exclusive_masks:
+        owned = masks.exclusive_ownership(
+            distance,
+            root_score,
+            long=maps.long,
+            pose=pose,
+            confidence=weight,
+            scale=scale,
+            stride=stride,
+            threshold=settings.mask_threshold,
+        )
+    else:
+        owned = masks.ownership(distance, root_score, threshold=settings.mask_threshold)
+    return masks.assemble(maps.person, owned)
