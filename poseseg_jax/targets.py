@@ -266,16 +266,18 @@ def person_fraction(
       stride: input pixels per cell, even or 1.
 
     Returns:
-      The fraction, 0 where nothing is known, and a weight: 1 where at least half of
-      the cell is known, else 0.
+      The fraction, and a weight: 1 where at least half of the cell is known, else 0.
+      Where less is known, the fraction is of the whole cell: an outline within a crowd
+      ends with what is known.
     """
     known = (people != IGNORE) & (people != UNKNOWN_MASK)
     covered = known & (people > 0)
     pooled_known = _pool(known.astype(jnp.float32), stride)
     pooled = _pool(covered.astype(jnp.float32), stride)
     possible = _pool(jnp.ones(people.shape), stride)
-    fraction = pooled / jnp.maximum(pooled_known, 1e-6)
-    return fraction, (pooled_known >= possible / 2).astype(jnp.float32)
+    is_known = pooled_known >= possible / 2
+    fraction = pooled / jnp.where(is_known, pooled_known, possible)
+    return fraction, is_known.astype(jnp.float32)
 
 
 def _pool(values: Float[Array, "H W"], stride: int) -> Float[Array, "p q"]:

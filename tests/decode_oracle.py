@@ -1,4 +1,7 @@
-"""Every step of the decoder for one picture, by plain loops in double precision."""
+"""Every step of the decoder for one picture, by plain loops in double precision.
+
+And all of them in a row (`decode`), for those who want to compare the whole.
+"""
 
 from collections import deque
 
@@ -157,16 +160,18 @@ def presence(heatmap, short, pose, *, stride, radius):
 def expected_oks(votes, pose, probability, scale, *, stride, radius):
     """Over the cells that lie within the radius of the cell nearest to the anchor."""
     height, width, _ = votes.shape
+    reach = int(np.ceil(radius / stride))
     out = np.zeros((len(pose), NUM_KEYPOINTS))
     for d, a in np.ndindex(out.shape):
-        column, row = np.round(pose[d, a] / stride)
+        column, row = np.round(pose[d, a] / stride).astype(int)
+        deviation = scale[d] * 2 * OKS_SIGMAS[a]
         total, near = 0.0, 0.0
-        for i, j in np.ndindex(height, width):
-            if np.hypot(i - row, j - column) * stride <= radius:
-                squared = np.sum((np.array([j, i]) * stride - pose[d, a]) ** 2)
-                deviation = scale[d] * 2 * OKS_SIGMAS[a]
-                total += votes[i, j, a]
-                near += votes[i, j, a] * np.exp(-squared / (2 * deviation**2))
+        for i in range(max(row - reach, 0), min(row + reach + 1, height)):
+            for j in range(max(column - reach, 0), min(column + reach + 1, width)):
+                if np.hypot(i - row, j - column) * stride <= radius:
+                    squared = np.sum((np.array([j, i]) * stride - pose[d, a]) ** 2)
+                    total += votes[i, j, a]
+                    near += votes[i, j, a] * np.exp(-squared / (2 * deviation**2))
         out[d, a] = probability[d, a] * near / max(total, 1e-6)
     return out
 
@@ -279,3 +284,100 @@ def assemble(person, owned, *, factor):
                 theirs += near * coarse[i, j] * owned[d, i, j]
         out[d, y, x] = min(theirs / total, person[y, x])
     return out
+
+
+def decode(maps, *, representation, settings):
+    """(keypoints [n K 2], confidence [n K], score [n], masks [n p q]), best first."""
+    stride, radius = representation.map_stride, representation.radius
+    skeleton, near = representation.skeleton, settings.suppression_radius
+    votes = vote(maps.heatmap, maps.short, stride=stride, radius=radius)
+    found = candidates(maps, votes, representation, settings)
+    steps = {"skeleton": skeleton, "stride": stride}
+    walk = {"refine_steps": settings.refine_steps, "snap_radius": settings.snap_radius}
+    fields = {"mid": maps.mid, "short": maps.short}
+    anchor = [root for _, root, _ in found]
+    position = np.array([place for _, _, place in found]).reshape(-1, 2)
+    pose = np.array([
+        grow(root, place, **fields, **steps, **walk, to=found)
+        for _, root, place in found
+    ]).reshape(-1, NUM_ANCHORS, 2)  # fmt: skip
+    area, reach = np.zeros(len(pose)), None
+    if CENTER in skeleton.roots:
+        coarse = coarsen(maps.person, stride // representation.person_stride)
+        to_center = maps.long[:, :, CENTER]
+        area = visible_area(coarse, to_center, pose[:, CENTER], stride=stride)
+        low = min(settings.center_radius_min, settings.center_radius)
+        reach = np.clip(settings.center_scale * area**0.5, low, settings.center_radius)
+        reach = np.where(area < 1, settings.center_radius, reach)
+    score = [one for one, _, _ in found]
+    keep = suppress(anchor, position, score, pose, radius=near, center_radius=reach)
+    keep = keep[: settings.max_people]
+    pose, area = pose[keep], area[keep]
+    belongs = np.array([
+        agreement(pose[d], anchor[k], mid=maps.mid, **steps, radius=near)
+        for d, k in enumerate(keep)
+    ]).reshape(-1, NUM_ANCHORS)  # fmt: skip
+    return describe(maps, votes, pose, belongs, area, representation, settings)
+
+
+def candidates(maps, votes, representation, settings):
+    stride, roots = representation.map_stride, representation.skeleton.roots
+    options = {
+        "threshold": settings.peak_threshold,
+        "per_anchor": settings.peaks_per_anchor,
+    }
+    keypoints = [root for root in roots if root != CENTER]
+    own = votes[..., keypoints]
+    found = find(own, gather_neighbours(own), roots=keypoints, stride=stride, **options)
+    if CENTER in roots:
+        fine = settings.center_stride
+        own = vote(
+            maps.heatmap[..., CENTER:],
+            maps.short[..., CENTER:, :],
+            stride=stride,
+            radius=representation.radius,
+            vote_stride=fine,
+        )
+        rank = gather_neighbours(own, reach=2 * stride // fine)
+        mass = gather_neighbours(own)
+        centers = find(own, mass, roots=[CENTER], stride=fine, rank=rank, **options)
+        found = sorted(centers + found, key=lambda one: -one[0])
+    return found
+
+
+def describe(maps, votes, pose, belongs, area, representation, settings):
+    """Scores and masks of the poses that were kept."""
+    stride, near = representation.map_stride, settings.suppression_radius
+    there = presence(maps.heatmap, maps.short, pose, stride=stride, radius=near)
+    weight = settle_claims(pose, there * belongs, radius=near)
+    found = weight >= settings.found_threshold
+    scale = person_scale(pose, found, smallest=representation.radius / 2)
+    confidence = expected_oks(
+        votes, pose, there, scale, stride=stride, radius=representation.radius
+    )
+    for d, k in np.ndindex(*confidence.shape):
+        body = bilinear(maps.body, *pose[d, k] / stride)
+        confidence[d, k] *= found[d, k] * body**settings.body_weight
+    keypoints = pose[:, :NUM_KEYPOINTS]
+    score = (soft_nms(keypoints, confidence, radius=near) + weight[:, CENTER]) / 2
+    weight = np.where(found, weight, 0)
+    scale = np.maximum(scale, np.sqrt(area))
+    distance = embedding_distance(maps.long, pose, weight, scale, stride=stride)
+    is_person, threshold = np.ones(len(pose)), settings.mask_threshold
+    if settings.exclusive_masks:
+        owned = exclusive_ownership(
+            distance,
+            is_person,
+            long=maps.long,
+            pose=pose,
+            confidence=weight,
+            scale=scale,
+            stride=stride,
+            threshold=threshold,
+        )
+    else:
+        owned = ownership(distance, is_person, threshold=threshold)
+    factor = stride // representation.person_stride
+    masks = assemble(maps.person, owned, factor=factor)
+    order = np.argsort(-score, kind="stable")
+    return keypoints[order], confidence[order], score[order], masks[order]

@@ -224,6 +224,6 @@ def person_fraction(people: Array, stride: int) -> tuple[np.ndarray, np.ndarray]
             if people[y, x] not in (IGNORE, UNKNOWN_MASK):
                 known += part
                 covered += part * (people[y, x] > 0)
-        fraction[i, j] = covered / known if known else 0.0
         asked[i, j] = known >= whole / 2
+        fraction[i, j] = covered / (known if asked[i, j] else whole)
     return fraction, asked

@@ -293,8 +293,15 @@ def test_the_fraction_is_of_what_is_known():
     made = make(batch)
     np.testing.assert_allclose(made.maps.person[8, 8], 1 / 3)
     assert made.asked_person[8, 8] == 1
-    batch.people[16:18, 16] = UNKNOWN_MASK  # less than half is known
-    assert make(batch).asked_person[8, 8] == 0
+
+
+def test_where_little_is_known_the_fraction_is_of_the_whole_cell():
+    """Else a person in a crowd would grow by a cell."""
+    batch = add(picture(), 0, (0, 0, 32, 32))
+    batch.people[15:18, 15:18] = [[IGNORE, IGNORE, 1]] * 3
+    made = make(batch)
+    np.testing.assert_allclose(made.maps.person[8, 8], 1 / 4)
+    assert made.asked_person[8, 8] == 0
 
 
 def test_body_is_closeness_in_units_of_the_person():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from poseseg_jax.decode import grouping, hough, masks, peaks, scoring
 from poseseg_jax.geometry import bilinear
@@ -64,6 +64,17 @@ def activate(maps: Maps) -> Maps:
     )
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class People:
+    """The poses that were kept, in fixed slots, best root first. D of them."""
+
+    pose: Float[Array, "D A 2"]  # input px
+    root: Int[Array, " D"]  # the anchor from which each was grown
+    score: Float[Array, " D"]  # Hough mass of the root; 0 = empty slot
+    area: Float[Array, " D"]  # visible, input px^2
+
+
 def decode(
     maps: Maps, *, representation: Representation, settings: DecodeSettings
 ) -> Instances:
@@ -78,54 +89,25 @@ def decode(
       `settings.max_people` people, best first, then empty slots with score 0.
     """
     stride, radius = representation.map_stride, representation.radius
-    skeleton = representation.skeleton
+    steps = {"representation": representation, "settings": settings}
     votes = hough.vote(maps.heatmap, maps.short, stride=stride, radius=radius)
-    candidates = _candidates(maps, votes, representation, settings)
-    pose = grouping.grow(
-        candidates,
-        mid=maps.mid,
-        short=maps.short,
-        skeleton=skeleton,
-        stride=stride,
-        refine_steps=settings.refine_steps,
-        snap_radius=settings.snap_radius,
-        peaks_per_anchor=settings.peaks_per_anchor,
-    )
-    area = _visible_area(maps, pose, representation)
-    keep = grouping.suppress(
-        candidates,
-        pose,
-        radius=settings.suppression_radius,
-        # In a tree, no way leads to the centre.
-        center_radius=_center_radius(area, settings)
-        if CENTER in skeleton.roots
-        else None,
-    )
-    root_score = jnp.where(keep, candidates.score, 0.0)
-    pose, root, root_score, area = scoring.take_best(
-        (pose, candidates.anchor, root_score, area), root_score, settings.max_people
-    )
-    belongs = grouping.agreement(
-        pose,
-        root,
-        mid=maps.mid,
-        skeleton=skeleton,
-        stride=stride,
-        radius=settings.suppression_radius,
-    )
-    return _describe(
-        maps, votes, pose, belongs, root_score, area, representation, settings
-    )
+    candidates = find_candidates(maps, votes, **steps)
+    people = find_people(maps, candidates, **steps)
+    return describe(maps, votes, people, **steps)
 
 
-def _candidates(
+def find_candidates(
     maps: Maps,
     votes: Float[Array, "h w A"],
+    *,
     representation: Representation,
     settings: DecodeSettings,
 ) -> peaks.Candidates:
-    """Peaks of every root. The centre, which small people have alone, is looked for on
-    a finer grid: in a crowd, their centres are nearer to each other than cells are."""
+    """Step 2: peaks of every root.
+
+    The centre, which small people have alone, is looked for on a finer grid: in a
+    crowd, their centres are nearer to each other than cells are.
+    """
     stride, roots = representation.map_stride, representation.skeleton.roots
     find = functools.partial(
         peaks.find,
@@ -157,6 +139,39 @@ def _candidates(
     return peaks.merge(centers, found)
 
 
+def find_people(
+    maps: Maps,
+    candidates: peaks.Candidates,
+    *,
+    representation: Representation,
+    settings: DecodeSettings,
+) -> People:
+    """Steps 3 and 4: every candidate's pose, of which the best of each person stay."""
+    skeleton = representation.skeleton
+    pose = grouping.grow(
+        candidates,
+        mid=maps.mid,
+        short=maps.short,
+        skeleton=skeleton,
+        stride=representation.map_stride,
+        refine_steps=settings.refine_steps,
+        snap_radius=settings.snap_radius,
+        peaks_per_anchor=settings.peaks_per_anchor,
+    )
+    area = _visible_area(maps, pose, representation)
+    # In a tree, no way leads to the centre.
+    has_center = CENTER in skeleton.roots
+    keep = grouping.suppress(
+        candidates,
+        pose,
+        radius=settings.suppression_radius,
+        center_radius=_center_radius(area, settings) if has_center else None,
+    )
+    score = jnp.where(keep, candidates.score, 0.0)
+    people = People(pose, candidates.anchor, score, area)
+    return scoring.take_best(people, score, settings.max_people)
+
+
 def _visible_area(
     maps: Maps, pose: Float[Array, "C A 2"], representation: Representation
 ) -> Float[Array, " C"]:
@@ -185,55 +200,78 @@ def _center_radius(
     return jnp.where(area < 1, settings.center_radius, radius)
 
 
-def _describe(
-    maps, votes, pose, belongs, root_score, area, representation, settings
+def describe(
+    maps: Maps,
+    votes: Float[Array, "h w A"],
+    people: People,
+    *,
+    representation: Representation,
+    settings: DecodeSettings,
 ) -> Instances:
-    """Scores and masks of the D poses that were kept."""
+    """Steps 5 and 6: confidences, scores and masks of the poses that were kept."""
     stride, radius = representation.map_stride, representation.radius
+    pose, near = people.pose, settings.suppression_radius
     around = scoring.look_around(votes, pose, stride=stride, radius=radius)
     presence = scoring.presence(
-        maps.heatmap,
-        maps.short,
-        pose,
-        stride=stride,
-        radius=settings.suppression_radius,
+        maps.heatmap, maps.short, pose, stride=stride, radius=near
     )
-    # A joint may be there and be a neighbour's: then it must not shape the mask.
-    weight = presence * belongs * (root_score > 0)[:, None]
-    weight = grouping.settle_claims(pose, weight, radius=settings.suppression_radius)
+    weight = _weights(maps, people, presence, representation, settings)
     found = weight >= settings.found_threshold
     scale = scoring.person_scale(pose, found, smallest=radius / 2)
     confidence = scoring.expected_oks(around, presence, scale)
     confidence = jnp.where(found[:, :NUM_KEYPOINTS], confidence, 0.0)
     keypoints = pose[:, :NUM_KEYPOINTS]
     confidence *= bilinear(maps.body, keypoints / stride) ** settings.body_weight
-    score = scoring.soft_nms(keypoints, confidence, radius=settings.suppression_radius)
+    score = scoring.soft_nms(keypoints, confidence, radius=near)
     # Who has no keypoint to be seen has a centre all the same. (On a tree nobody has.)
-    score = jnp.where(root_score > 0, (score + weight[:, CENTER]) / 2, 0.0)
-    weight = jnp.where(found, weight, 0.0)
+    score = jnp.where(people.score > 0, (score + weight[:, CENTER]) / 2, 0.0)
     # Few anchors say little of a person's size; the cells that are theirs say more.
-    scale = jnp.maximum(scale, jnp.sqrt(area))
+    scale = jnp.maximum(scale, jnp.sqrt(people.area))
+    weight = jnp.where(found, weight, 0.0)
     instances = Instances(
         poses=Poses(keypoints=keypoints, confidence=confidence, score=score),
-        masks=_masks(maps, pose, weight, scale, root_score, stride, settings),
+        masks=_masks(maps, people, weight, scale, stride, settings),
     )
     return scoring.take_best(instances, score, settings.max_people)
 
 
-def _masks(maps, pose, weight, scale, root_score, stride, settings):
+def _weights(maps, people, presence, representation, settings):
+    """[D A]: how surely each anchor is there, and is this person's.
+
+    A joint may be there and be a neighbour's: then it must not shape the mask.
+    """
+    belongs = grouping.agreement(
+        people.pose,
+        people.root,
+        mid=maps.mid,
+        skeleton=representation.skeleton,
+        stride=representation.map_stride,
+        radius=settings.suppression_radius,
+    )
+    weight = presence * belongs * (people.score > 0)[:, None]
+    return grouping.settle_claims(
+        people.pose, weight, radius=settings.suppression_radius
+    )
+
+
+def _masks(maps, people, weight, scale, stride, settings):
     """[D p q] from the embedding and the person map."""
-    distance = masks.embedding_distance(maps.long, pose, weight, scale, stride=stride)
+    distance = masks.embedding_distance(
+        maps.long, people.pose, weight, scale, stride=stride
+    )
     if settings.exclusive_masks:
         owned = masks.exclusive_ownership(
             distance,
-            root_score,
+            people.score,
             long=maps.long,
-            pose=pose,
+            pose=people.pose,
             confidence=weight,
             scale=scale,
             stride=stride,
             threshold=settings.mask_threshold,
         )
     else:
-        owned = masks.ownership(distance, root_score, threshold=settings.mask_threshold)
+        owned = masks.ownership(
+            distance, people.score, threshold=settings.mask_threshold
+        )
     return masks.assemble(maps.person, owned)

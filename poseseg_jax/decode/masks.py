@@ -60,16 +60,23 @@ def embedding_distance(
       scale: of each person, input px.
       stride: input px per cell.
     """
-    height, width, anchors, _ = long.shape
+    height, width = long.shape[:2]
     embedding = geometry.cell_centers(height, width, stride)[:, :, None] + long
     total = jnp.sum(confidence, axis=1)
     weight = confidence / jnp.where(total > 0, total * scale, 1.0)[:, None]
-    distance = jnp.zeros((len(pose), height, width))
+
     # One anchor after the other: all at once would take A times the memory.
-    for anchor in range(anchors):
-        x, y = pose[:, anchor, :, None, None].swapaxes(0, 1)
-        miss = jnp.hypot(embedding[:, :, anchor, 0] - x, embedding[:, :, anchor, 1] - y)
-        distance += weight[:, anchor, None, None] * miss
+    def add(distance, anchor):
+        cells, places, weights = anchor
+        x, y = jnp.moveaxis(places, 1, 0)[..., None, None]
+        miss = jnp.sqrt((cells[..., 0] - x) ** 2 + (cells[..., 1] - y) ** 2)
+        return distance + weights[:, None, None] * miss, None
+
+    distance, _ = jax.lax.scan(
+        add,
+        jnp.zeros((len(pose), height, width)),
+        (jnp.moveaxis(embedding, 2, 0), jnp.moveaxis(pose, 1, 0), weight.T),
+    )
     return jnp.where(total[:, None, None] > 0, distance, jnp.inf)
 
 
