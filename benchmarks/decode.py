@@ -148,9 +148,8 @@ def _steps(
     works: dict[str, Callable[[], Any]] = {}
 
     def step(name: str, function: Callable[..., Any], *inputs: Any) -> Any:
-        compiled = jax.jit(function).lower(*inputs).compile()
-        works[name] = functools.partial(compiled, *inputs)
-        return compiled(*inputs)
+        works[name] = functools.partial(jax.jit(function), *inputs)
+        return works[name]()
 
     def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
         return functools.partial(function, **common)

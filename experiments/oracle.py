@@ -32,6 +32,7 @@ from poseseg_jax import config, geometry, targets
 from poseseg_jax.coco import annotations, results, scoring
 from poseseg_jax.coco.picture import Picture, people_map
 from poseseg_jax.coco.results import Results
+from poseseg_jax.coco.segmentation import to_mask
 from poseseg_jax.data import augment
 from poseseg_jax.data.decoding import Sample
 from poseseg_jax.decode.decode import DecodeSettings, decode
@@ -133,13 +134,21 @@ def measure(what: Case, pictures: Sequence[Picture], truth: Path) -> Scores:
             person_stride=what.representation.person_stride,
         )
         found.keypoints.extend(one.keypoints)
-        found.segm.extend(one.segm)
+        found.segm.extend(entry for entry in one.segm if _counts(entry, picture))
     scores: Scores = {}
     for task in scoring.TASKS:
         scores |= scoring.score(getattr(found, task), truth, task)
     warm = seconds[1:] or seconds  # the first one compiles
     ms = 1000 * float(np.mean(warm)) if warm else None
     return {**scores, "images": len(pictures), "ms_per_image": ms}
+
+
+def _counts(entry: dict[str, Any], picture: Picture) -> bool:
+    """False for the empty mask of somebody whose mask nobody knows."""
+    if all(person.segmentation is not None for person in picture.people):
+        return True
+    size = {"height": picture.height, "width": picture.width}
+    return bool(to_mask(entry["segmentation"], **size).any())
 
 
 def _program(what: Case) -> Callable[[Batch], Instances]:
