@@ -56,9 +56,15 @@ def _data():
         "root": "",
         # Fetch COCO 2017 (20 GB) into prepared_dir where no root is given.
         "download": False,
-        # Percent of the pictures with exactly one person to remove: 0, 30 ... 80.
+        # Percent of the pictures with exactly one person to remove, 0 ... 100.
         "reduction": 0,
-        # Which of them, in which order. Part of the prepared data set's identity.
+        # "removal", or a control: "random" removes as many of all pictures at random;
+        # "reweight" removes none, and draws single-person pictures as much less often.
+        "reduction_by": "removal",
+        # Who counts: persons with a "labelled" keypoint, or everybody "annotated".
+        # Part of the prepared data set's identity, like the next.
+        "head_count": "labelled",
+        # Which of them are removed, and the order.
         "order_seed": 0,
         # Where TFDS keeps prepared data sets; "": TFDS' own default (TFDS_DATA_DIR).
         "prepared_dir": "",

@@ -12,7 +12,7 @@ from typing import Any
 
 from poseseg_jax.coco.annotations import ON_ERROR
 from poseseg_jax.data.augment import AugmentSettings
-from poseseg_jax.data.bias import REDUCTIONS
+from poseseg_jax.data.bias import HEAD_COUNTS, REDUCED_BY, check_reduction
 from poseseg_jax.data.prepared import DataSettings
 from poseseg_jax.decode.decode import DecodeSettings
 from poseseg_jax.geometry import check_side
@@ -96,7 +96,8 @@ _GROUPS: dict[str, type] = {
 
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
-    "data.reduction": REDUCTIONS,
+    "data.reduction_by": REDUCED_BY,
+    "data.head_count": HEAD_COUNTS,
     "data.on_error": ON_ERROR,
     "optim.name": ("adamw", "sgd"),
     "optim.schedule": ("cosine", "constant"),
@@ -220,6 +221,7 @@ def _check_values(settings: Settings) -> None:
         group, field = name.split(".")
         return getattr(getattr(settings, group), field)
 
+    check_reduction(settings.data.reduction)
     for name, choices in _CHOICES.items():
         if value_of(name) not in choices:
             raise ValueError(f"{name} is {value_of(name)!r}; there are {choices}.")

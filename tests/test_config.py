@@ -44,8 +44,10 @@ def settings(name="base", preset="", **changes) -> Settings:
 @EVERY_CONFIG
 def test_every_config_is_parsed(name, preset):
     parsed = settings(name, preset)
-    removed = int(name[-2:]) if name.startswith("bias") else 0
-    assert parsed.data.reduction == removed
+    by = {"bias": "removal", "random": "random", "reweight": "reweight"}
+    kind, removed = name.rstrip("0123456789"), name[-2:]
+    assert parsed.data.reduction == (int(removed) if kind in by else 0)
+    assert parsed.data.reduction_by == by.get(kind, "removal")
     assert parsed.representation.skeleton in SKELETONS.values()
 
 
@@ -53,7 +55,7 @@ def test_every_config_is_parsed(name, preset):
 def test_configs_differ_in_their_reduction_alone(name, preset):
     """So that whatever else comes out different comes from it."""
     changes = config_lib.differences(load("full", preset), load(name, preset))
-    assert set(changes) <= {"data.reduction"}
+    assert set(changes) <= {"data.reduction", "data.reduction_by"}
 
 
 @EVERY_CONFIG
@@ -189,7 +191,9 @@ NAN, INF = float("nan"), float("inf")
         ("decode__max_people", 800, "decode.max_people is 800, but .* at most 720"),
         ("decode__peaks_per_anchor", 0, "decode.peaks_per_anchor is 0"),
         ("decode__suppression_radius", -1.0, "decode.suppression_radius is -1.0"),
-        ("data__reduction", 25, r"data.reduction is 25; there are \(0, 30, 40"),
+        ("data__reduction", 101, r"data.reduction is 101; .* 0 ... 100"),
+        ("data__reduction_by", "magic", "data.reduction_by is 'magic'; there are"),
+        ("data__head_count", "all", "data.head_count is 'all'; .*'labelled', 'ann"),
         ("data__on_error", "ignore", "data.on_error is 'ignore'; there are .*'skip'"),
         ("data__max_people", 253, "data.max_people is 253; .* 252 at most"),
         ("data__num_workers", -1, "data.num_workers is -1"),

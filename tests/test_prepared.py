@@ -6,7 +6,9 @@ import pytest
 from configs import base
 from poseseg_jax.coco.scoring import score
 from poseseg_jax.data import prepared, synthetic
+from poseseg_jax.data.bias import REDUCED_BY, REDUCTIONS
 from poseseg_jax.data.prepared import DataSettings, prepare, prepare_val
+from poseseg_jax.data.sampling import Mixture
 from tests.coco_files import document, image, person, write_folder, write_json
 
 NUM_SINGLE = 10
@@ -61,6 +63,50 @@ def test_a_reduced_training_set_is_a_prefix(settings):
         data = prepare(with_(settings, reduction=reduction))
         assert ids(data.train) == whole[:left]
         assert ids(data.val) == [21, 22]
+
+
+def test_a_random_subset_is_as_large_and_nested(settings):
+    here = with_(settings, reduction_by="random")
+    largest = ids(prepare(here).train)
+    assert sorted(largest) == list(range(1, NUM_SINGLE + 4))
+    for reduction, left in ((30, 10), (35, 9), (80, 5), (100, 3)):
+        data = prepare(with_(here, reduction=reduction))
+        assert ids(data.train) == largest[:left]
+    other = prepare(with_(here, order_seed=1))
+    assert ids(other.train) != largest
+
+
+def test_reweighting_removes_nothing(settings):
+    whole = ids(prepare(settings).train)
+    for reduction, singles in ((0, 10), (30, 7), (100, 0)):
+        here = with_(settings, reduction=reduction, reduction_by="reweight")
+        train = prepare(here).train
+        assert isinstance(train, Mixture)
+        assert ids(train) == whole
+        assert (train.num_always, train.num_by_turns) == (3, singles)
+
+
+def test_who_counts_is_part_of_the_set(settings):
+    labelled = prepare(settings)
+    everybody = prepare(with_(settings, head_count="annotated"))
+    assert (labelled.num_single, everybody.num_single) == (NUM_SINGLE, NUM_SINGLE + 1)
+    assert (labelled.without_keypoints, everybody.without_keypoints) == (1, 0)
+    assert 14 in ids(everybody.train)
+    assert len(prepare(settings).train) == 13
+
+
+def test_seven_reductions_and_their_controls_share_one_copy(settings):
+    folder = prepared.Path(settings.prepared_dir)
+
+    def files():
+        return {(p, p.stat().st_size) for p in folder.rglob("*") if p.is_file()}
+
+    prepare(settings)
+    before = files()
+    for reduced_by in REDUCED_BY:
+        for reduction in REDUCTIONS:
+            prepare(with_(settings, reduction=reduction, reduction_by=reduced_by))
+    assert files() == before
 
 
 def test_the_order_depends_on_the_seed_and_not_on_the_file(settings):
@@ -175,8 +221,12 @@ def test_a_folder_of_another_layout_is_refused(settings, missing):
 
 
 def test_nonsense_is_refused(settings):
-    with pytest.raises(ValueError, match=r"data\.reduction is 35"):
-        prepare(with_(settings, reduction=35))
+    with pytest.raises(ValueError, match=r"data\.reduction is 101"):
+        prepare(with_(settings, reduction=101))
+    with pytest.raises(ValueError, match=r"data\.reduction_by is 'magic'"):
+        prepare(with_(settings, reduction_by="magic"))
+    with pytest.raises(ValueError, match=r"data\.head_count is 'all'"):
+        prepare(with_(settings, head_count="all"))
     with pytest.raises(ValueError, match="on_error"):
         prepare(with_(settings, on_error="ignore"))
 

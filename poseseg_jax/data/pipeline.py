@@ -28,6 +28,7 @@ from poseseg_jax.data.augment import (
     scale_of,
 )
 from poseseg_jax.data.decoding import Record, decode_record
+from poseseg_jax.data.sampling import endless
 from poseseg_jax.structs import MAX_PEOPLE, Batch
 
 _log = logging.getLogger(__name__)
@@ -55,7 +56,8 @@ def train_batches(
     the `batch_size`.
 
     Args:
-      source: records; for workers it must be picklable.
+      source: records; for workers it must be picklable. A sampling.Mixture says what
+        an epoch is.
       image_size: side of the input, px.
       max_people: N; of more people the largest are kept.
       augment: how much the views vary.
@@ -76,8 +78,7 @@ def train_batches(
     if not len(source):
         raise ValueError("There are no pictures to train on: the source is empty.")
     view = _RandomView(image_size, max_people, augment)
-    pictures = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
-    pictures = pictures.random_map(view)[shard_index::shard_count]
+    pictures = endless(source, seed=seed).random_map(view)[shard_index::shard_count]
     batches = pictures.batch(batch_size, drop_remainder=True)
     batch_bytes = batch_size * (4 * image_size**2 + 256 * max_people)
     if num_workers and not _fits_shared_memory(batch_bytes * 2 * (num_workers + 1)):

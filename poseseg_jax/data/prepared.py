@@ -16,13 +16,19 @@ from grain.sources import RandomAccessDataSource
 from tensorflow_datasets.core import constants
 
 from poseseg_jax.data import synthetic
-from poseseg_jax.data.bias import pictures_left
+from poseseg_jax.data.bias import (
+    REDUCED_BY,
+    check_reduction,
+    pictures_left,
+    random_positions,
+)
 from poseseg_jax.data.coco_persons.coco_persons_dataset_builder import (
     VAL_ANNOTATIONS,
     Builder,
     CocoPersonsConfig,
     Source,
 )
+from poseseg_jax.data.sampling import Mixture, Subset
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +48,8 @@ class DataSettings:
     root: str
     download: bool
     reduction: int
+    reduction_by: str
+    head_count: str
     order_seed: int
     prepared_dir: str
     on_error: str
@@ -56,11 +64,12 @@ class Prepared:
     """Splits on disk, read by index. A record is described in data/coco_persons.
 
     Attributes:
-      train: the training pictures that are left at the reduction asked for.
+      train: the training pictures that are left at the reduction asked for, or a
+        Mixture of all that draws as many.
       val: all validation pictures, by id.
       val_annotations: COCO JSON with the ground truth of exactly the pictures of `val`.
-      num_multi, num_single: pictures with several persons, or one, with a labelled
-        keypoint in the whole training split.
+      num_multi, num_single: pictures with several persons, or one, that count
+        (data.head_count) in the whole training split.
       without_keypoints: annotated training pictures without such a person, not in it.
       left_out: of both splits, broken records as {"split", "image_id", "reason"}.
     """
@@ -77,18 +86,27 @@ class Prepared:
 def prepare(settings: DataSettings) -> Prepared:
     """Makes the splits of a run readable; the work is done once for all runs.
 
-    A prepared set is known by its annotation files' content, the order's seed and
-    `on_error`: another file, or a changed one, is another set. Pictures are not looked
-    at again; after exchanging some under the same names, delete the prepared folder.
-    A root that is given goes before a download.
+    A prepared set is known by its annotation files' content, the order's seed, who
+    counts as a head and `on_error`: another file, or a changed one, is another set.
+    Pictures are not looked at again; after exchanging some under the same names, delete
+    the prepared folder. A root that is given goes before a download.
 
     Raises:
       ValueError: without any source of data, for a folder of another layout, for a
         reduction that does not exist, and for broken records unless they are skipped.
     """
-    pictures_left(0, 0, reduction=settings.reduction)  # refuses early
+    check_reduction(settings.reduction)  # early
+    if settings.reduction_by not in REDUCED_BY:
+        raise ValueError(
+            f"data.reduction_by is {settings.reduction_by!r}; there are {REDUCED_BY}."
+        )
     config = _config(settings)
-    return _build(config, _prepared_dir(settings.prepared_dir), settings.reduction)
+    return _build(
+        config,
+        _prepared_dir(settings.prepared_dir),
+        settings.reduction,
+        settings.reduction_by,
+    )
 
 
 def prepare_val(
@@ -100,14 +118,15 @@ def prepare_val(
     if not images.is_dir():
         raise ValueError(f"{images}: no such folder with pictures")
     source = Source(annotations, images)
-    name = _identity(annotations.name.split(".")[0], 0, on_error, [source])
-    config = CocoPersonsConfig(name=name, val=source, on_error=on_error)
-    return _build(config, _prepared_dir(prepared_dir), 0)
+    how: dict[str, Any] = {"on_error": on_error}
+    name = _identity(annotations.name.split(".")[0], how, [source])
+    config = CocoPersonsConfig(name=name, val=source, **how)
+    return _build(config, _prepared_dir(prepared_dir), 0, REDUCED_BY[0])
 
 
 def _config(settings: DataSettings) -> CocoPersonsConfig:
-    seed, on_error = settings.order_seed, settings.on_error
-    common: dict[str, Any] = {"order_seed": seed, "on_error": on_error}
+    names = ("order_seed", "head_count", "on_error")
+    how: dict[str, Any] = {name: getattr(settings, name) for name in names}
     if not settings.root:
         if not settings.download:
             raise ValueError(
@@ -116,16 +135,15 @@ def _config(settings: DataSettings) -> CocoPersonsConfig:
                 "  --config.data.download=True  to fetch COCO 2017, 20 GB\n"
                 "  --config=CONFIG.py:tiny      the preset that draws its own people"
             )
-        name = _identity("coco2017", seed, on_error, [])
-        return CocoPersonsConfig(name=name, **common)
+        return CocoPersonsConfig(name=_identity("coco2017", how, []), **how)
     if settings.root == EMBEDDED:
         root, label = _draw(settings), EMBEDDED
     else:
         root = Path(settings.root).expanduser()
         label = root.resolve().name
     sources = {split: _find(root, split) for split in ("train", "val")}
-    name = _identity(label, seed, on_error, list(sources.values()))
-    return CocoPersonsConfig(name=name, **sources, **common)
+    name = _identity(label, how, list(sources.values()))
+    return CocoPersonsConfig(name=name, **sources, **how)
 
 
 def _find(root: Path, split: str) -> Source:
@@ -139,9 +157,9 @@ def _find(root: Path, split: str) -> Source:
     return Source(annotations, images)
 
 
-def _identity(label: str, seed: int, on_error: str, sources: list[Source]) -> str:
+def _identity(label: str, how: dict[str, Any], sources: list[Source]) -> str:
     """The config's name in TFDS: readable, and another one for another content."""
-    digest = hashlib.sha256(f"{seed} {on_error}".encode())
+    digest = hashlib.sha256(repr(how).encode())
     for source in sources:
         digest.update(hashlib.sha256(source.annotations.read_bytes()).digest())
     readable = re.sub(r"[^A-Za-z0-9_]+", "_", label).strip("_")[:40] or "data"
@@ -183,7 +201,9 @@ def _prepared_dir(prepared_dir: str) -> Path:
     return Path(prepared_dir or constants.DATA_DIR).expanduser().absolute()
 
 
-def _build(config: CocoPersonsConfig, data_dir: Path, reduction: int) -> Prepared:
+def _build(
+    config: CocoPersonsConfig, data_dir: Path, reduction: int, reduced_by: str
+) -> Prepared:
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     builder: Any = Builder(config=config, data_dir=os.fspath(data_dir))
@@ -210,7 +230,7 @@ def _build(config: CocoPersonsConfig, data_dir: Path, reduction: int) -> Prepare
     counts = metadata.get("train", {})
     num_multi, num_single = counts.get("num_multi", 0), counts.get("num_single", 0)
     return Prepared(
-        train=_prefix(builder, num_multi, num_single, reduction)
+        train=_reduced(builder, (num_multi, num_single), reduction, reduced_by)
         if counts
         else cast(Any, ()),
         val=builder.as_data_source("val"),
@@ -222,13 +242,20 @@ def _build(config: CocoPersonsConfig, data_dir: Path, reduction: int) -> Prepare
     )
 
 
-def _prefix(
-    builder: Any, num_multi: int, num_single: int, reduction: int
+def _reduced(
+    builder: Any, counts: tuple[int, int], reduction: int, reduced_by: str
 ) -> RandomAccessDataSource[Any]:
+    """What is left to train on, in views of the one split on disk."""
+    num_multi, num_single = counts
     left = pictures_left(num_multi, num_single, reduction=reduction)
     if not left:
         raise ValueError(
             f"Nothing is left to train on: {reduction} % of {num_single} single-person "
             "pictures removed, and there are no others"
         )
+    if reduced_by == "random":
+        order = random_positions(sum(counts), seed=builder.builder_config.order_seed)
+        return Subset(builder.as_data_source("train"), order[:left])
+    if reduced_by == "reweight":
+        return Mixture(builder.as_data_source("train"), num_multi, left - num_multi)
     return builder.as_data_source(f"train[:{left}]")

@@ -22,7 +22,7 @@ from poseseg_jax.coco.annotations import (
     people_map,
     read_document,
 )
-from poseseg_jax.data.bias import training_order
+from poseseg_jax.data.bias import HEAD_COUNTS, count_heads, training_order
 from poseseg_jax.data.decoding import decode_image
 from poseseg_jax.skeleton import NUM_KEYPOINTS
 
@@ -54,6 +54,7 @@ class CocoPersonsConfig(tfds.core.BuilderConfig):
     Attributes:
       train, val: where the splits come from; None: there is no such split.
       order_seed: of the training order.
+      head_count: who counts for it, one of bias.HEAD_COUNTS.
       on_error: of a broken record: "raise", or "skip": it is left out and listed in the
         prepared set's metadata.json.
     """
@@ -61,6 +62,7 @@ class CocoPersonsConfig(tfds.core.BuilderConfig):
     train: Source | None = None
     val: Source | None = None
     order_seed: int = 0
+    head_count: str = HEAD_COUNTS[0]
     on_error: str = "raise"
 
     def __repr__(self) -> str:  # TFDS logs it wherever the data are opened
@@ -139,7 +141,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         if not written:
             raise ValueError(f"{name}: every picture of the split {split!r} is broken")
         metadata: Any = self.info.metadata
-        metadata[split] = _summary(written, labels, left_out)
+        metadata[split] = _summary(written, labels, left_out, config.head_count)
         if split == "val":
             kept = {picture.image_id for picture in written}
             self._write_ground_truth(document, kept)
@@ -203,12 +205,12 @@ def _order(
     if split != "train":
         return list(labels.pictures)
     by_id = {picture.image_id: picture for picture in labels.pictures}
-    heads = {image_id: picture.head_count for image_id, picture in by_id.items()}
+    heads = count_heads(labels.pictures, count=config.head_count)
     order = training_order(heads, seed=config.order_seed)
     if not order:
         raise ValueError(
-            f"{labels.source}: no picture has a person with a labelled keypoint; there "
-            "is nothing to train on"
+            f"{labels.source}: no picture has a person that counts ("
+            f"{config.head_count!r}); there is nothing to train on"
         )
     return [by_id[image_id] for image_id in order]
 
@@ -223,13 +225,16 @@ def _key(index: int, count: int) -> int:
     return index * (2**128 // count)
 
 
-def _summary(written: list[Picture], labels: AnnotationFile, left_out: list) -> dict:
-    heads = [picture.head_count for picture in written]
+def _summary(
+    written: list[Picture], labels: AnnotationFile, left_out: list, count: str
+) -> dict:
+    heads = count_heads(written, count=count).values()
+    all_heads = count_heads(labels.pictures, count=count).values()
     return {
         "pictures": len(written),
         "num_multi": sum(head > 1 for head in heads),
         "num_single": sum(head == 1 for head in heads),
-        "without_keypoints": sum(not p.head_count for p in labels.pictures),
+        "without_keypoints": sum(not head for head in all_heads),
         "other_categories": labels.num_other,
         "left_out": left_out,
     }
