@@ -98,7 +98,8 @@ def bias_reduction(parts: Sequence[Shares]) -> bytes:
     """
     columns = min(len(parts), _PANELS_IN_A_ROW)
     rows = math.ceil(len(parts) / columns)
-    figure = _figure(0.7 + 1.65 * columns, 0.8 + 3.9 * rows)
+    # At least as wide as its caption.
+    figure = _figure(0.7 + 1.65 * max(columns, 3), 0.8 + 3.9 * rows)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     names = list(parts[0].by_heads)
     most = max(max(part.percent) for part in parts)
