@@ -1,21 +1,16 @@
-from collections import Counter
-
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poseseg_jax.coco.annotations import read_document
 from poseseg_jax.coco.picture import parse_picture
 from poseseg_jax.data.bias import (
     HEAD_COUNTS,
-    REDUCTIONS,
     count_heads,
     pictures_left,
     random_positions,
     training_order,
 )
-from tests.coco_files import image, person, real_data
+from tests.coco_files import image, person
 
 COUNTS = st.dictionaries(st.integers(1, 10**6), st.integers(0, 5), max_size=30)
 
@@ -74,21 +69,6 @@ def test_random_removal_shuffles_all_by_the_seed():
 def test_there_is_no_other_reduction(reduction):
     with pytest.raises(ValueError, match=f"reduction is {reduction}; .* 0 ... 100"):
         pictures_left(1, 1, reduction=reduction)
-
-
-def test_cocos_figures_are_met():
-    document = read_document(real_data("coco_train2017_keypoints_only.json.gz"))
-    counts = Counter(
-        entry["image_id"]
-        for entry in document["annotations"]
-        if any(entry["keypoints"][2::3])
-    )
-    heads = np.array(list(counts.values()))
-    multi, single = int((heads > 1).sum()), int((heads == 1).sum())
-    expected = [56_599, 48_485, 45_780, 43_075, 40_371, 37_666, 34_961]
-    left = [pictures_left(multi, single, reduction=r) for r in REDUCTIONS]
-    np.testing.assert_allclose(left, expected, atol=1)
-    assert round(1000 * single / len(heads)) == 478
 
 
 def test_heads_are_counted_as_in_the_annotations():

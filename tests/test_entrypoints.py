@@ -18,6 +18,10 @@ from tests.documented import REPOSITORY
 PROMISED = {
     "poseseg_jax.main": {"config", "workdir"},
     "poseseg_jax.evaluate": {"workdir", "annotations", "images", "output", "step"},
+    "poseseg_jax.data.bias": {
+        *("annotations", "output", "seed", "reductions", "count"),
+        *("controls", "on_error"),
+    },
     "poseseg_jax.data.synthetic": {"output", "num_train", "num_val", "seed"},
 }
 

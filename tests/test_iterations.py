@@ -1,13 +1,17 @@
 """Which pictures an iteration holds, in numbers that can be counted by hand."""
 
 import itertools
+from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from poseseg_jax.coco.annotations import read_document
 from poseseg_jax.data.bias import REDUCTIONS, pictures_left, training_order
 from poseseg_jax.data.iterations import MOST_HEADS, plan, sampling_weights, shares
+from tests.coco_files import real_data
 
 # Ten pictures with one person, three with several, one with nobody.
 HEADS = {**dict.fromkeys(range(1, 11), 1), 11: 2, 12: 2, 13: 15, 14: 0}
@@ -69,6 +73,26 @@ def test_shares_go_by_heads_and_sum_to_one():
     assert found["2"] == pytest.approx(2 / 13)
     assert found["14+"] == pytest.approx(1 / 13)
     assert sum(found.values()) == pytest.approx(1)
+
+
+def test_cocos_figures_are_met():
+    """The published chart of train2017's head counts, and what is left of it."""
+    document = read_document(real_data("coco_train2017_keypoints_only.json.gz"))
+    heads = Counter(
+        entry["image_id"]
+        for entry in document["annotations"]
+        if any(entry["keypoints"][2::3])
+    )
+    parts = plan(heads, seed=0, reductions=REDUCTIONS)
+    pictures = [56_599, 48_485, 45_780, 43_075, 40_371, 37_666, 34_961]
+    np.testing.assert_allclose([len(p.image_ids) for p in parts], pictures, atol=1)
+    assert parts[0].persons == 149_813
+    whole = [47.8, 19.3, 10.1, 6.5, 4.2, 3.1, 2.3, 1.8, 1.4, 1.2, 1.0, 0.8, 0.5, 0.0]
+    found = [100 * np.array(list(shares(part.heads).values())) for part in parts]
+    np.testing.assert_allclose(found[0], whole, atol=0.05)
+    singles, pairs = ([share[i] for share in found[1:]] for i in (0, 1))
+    np.testing.assert_allclose(singles, [39.0, 35.4, 31.4, 26.8, 21.5, 15.5], atol=0.05)
+    np.testing.assert_allclose(pairs, [22.5, 23.9, 25.4, 27.1, 29.0, 31.3], atol=0.05)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What things cost, each against a stated reference in the same run."""
