@@ -119,7 +119,10 @@ def bias_reduction(parts: Sequence[Shares]) -> bytes:
         axis.set_title(title, loc="left", color=_INK, fontsize=11, linespacing=1.3)
         _strip(axis)
     figure.supylabel("people in the picture", color=_PALE, fontsize=11)
-    label = "bars: % of the pictures that are left; pale: lost, dark: gained"
+    label = (
+        "removed: part of the pictures with one person\n"
+        "bars: % of the pictures that are left; pale: lost, dark: gained"
+    )
     figure.supxlabel(label, color=_PALE, fontsize=11)
     return _png(figure)
 
