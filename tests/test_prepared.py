@@ -6,6 +6,7 @@ import pytest
 from configs import base
 from poseseg_jax.coco.scoring import score
 from poseseg_jax.data import prepared, synthetic
+from poseseg_jax.data.coco_persons.coco_persons_dataset_builder import Builder
 from poseseg_jax.data.prepared import DataSettings, prepare, prepare_val
 from tests.coco_files import document, image, person, write_folder, write_json
 
@@ -73,7 +74,7 @@ def test_the_order_depends_on_the_seed_and_not_on_the_file(settings):
 def test_it_is_built_once_and_again_for_other_annotations(settings, monkeypatch):
     first = prepare(settings)
     with monkeypatch.context() as patch:
-        patch.setattr(prepared.Builder, "_generate_examples", None)
+        patch.setattr(Builder, "_generate_examples", None)
         again = prepare(with_(settings, reduction=70))
     assert again.val_annotations == first.val_annotations
     change_train(settings, lambda content: content["annotations"].pop(0))
@@ -84,7 +85,7 @@ def test_it_is_built_once_and_again_for_other_annotations(settings, monkeypatch)
 
 def test_an_interrupted_build_is_not_taken_for_a_whole_one(settings, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(prepared.Builder, "_write_ground_truth", _interrupt)
+        patch.setattr(Builder, "_write_ground_truth", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             prepare(settings)
     assert len(prepare(settings).train) == 13
