@@ -65,7 +65,7 @@ def find(
         assert root is not None, "the caller checks that nothing is missing"
         folder = root / f"{split}2017"
         if not folder.is_dir():
-            raise _other_layout(root, folder, f"data.{split}_images")
+            raise _other_layout(root, split, folder, "images")
     return Source(file, folder)
 
 
@@ -115,16 +115,16 @@ def identity(
     return f"{readable}-{digest.hexdigest()[:12]}"
 
 
+def _candidates(root: Path, split: str) -> list[Path]:
+    names = (stem.format(split) + suffix for stem in _STEMS for suffix in _SUFFIXES)
+    return [path for n in names if (path := root / "annotations" / n).is_file()]
+
+
 def _annotations_in(root: Path, split: str) -> Path:
-    found = [
-        path
-        for stem in _STEMS
-        for suffix in _SUFFIXES
-        if (path := root / "annotations" / (stem.format(split) + suffix)).is_file()
-    ]
+    found = _candidates(root, split)
     if not found:
         stem = root / "annotations" / f"person_keypoints_{split}2017.json"
-        raise _other_layout(root, stem, f"data.{split}_annotations")
+        raise _other_layout(root, split, stem, "annotations")
     others = [path.name for path in found if _is_cocopersons(path)]
     if others and not _is_cocopersons(found[0]):
         _log.info(
@@ -144,19 +144,27 @@ def _is_cocopersons(path: Path) -> bool:
     return "pose2seg" in path.name
 
 
-def _other_layout(root: Path, missing: Path, field: str) -> ValueError:
+def _other_layout(root: Path, split: str, missing: Path, what: str) -> ValueError:
     holds = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
     if not root.is_dir():
-        what = "There is no such folder"
+        found = "There is no such folder"
     elif not holds:
-        what = "It is empty"
+        found = "It is empty"
     else:
         more = f" and {len(holds) - _SHOWN} more" if len(holds) > _SHOWN else ""
-        what = f"It holds {', '.join(holds[:_SHOWN])}{more}"
-    return ValueError(
-        f"{root}: there is no {missing}; expected {LAYOUT}. {what}. What lies "
-        f"elsewhere can be given by itself: --config.{field}=PATH"
+        found = f"It holds {', '.join(holds[:_SHOWN])}{more}"
+    message = (
+        f"{root}: there is no {missing}; expected {LAYOUT}. {found}. What lies "
+        f"elsewhere can be given by itself: --config.data.{split}_{what}=PATH"
     )
+    (other,) = (one for one in SPLITS if one != split)
+    if not _candidates(root, split) and _candidates(root, other):
+        message += (
+            f". Only {other} is there: training takes both, but to score a trained "
+            "network one will do:\n  python -m poseseg_jax.evaluate --workdir=W "
+            f"--annotations={_candidates(root, other)[0]} --images={root}/{other}2017"
+        )
+    return ValueError(message)
 
 
 def _some_sizes(data: bytes, images: Path) -> list[int | None]:
