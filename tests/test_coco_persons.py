@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.checksums import UrlInfo
 from tensorflow_datasets.core.units import Size
 
+from configs import base
 from poseseg_jax.coco.annotations import load, people_map
 from poseseg_jax.coco.picture import parse_picture
 from poseseg_jax.data.coco_persons import coco2017
@@ -23,6 +24,7 @@ from poseseg_jax.data.coco_persons.coco_persons_dataset_builder import (
     Source,
     make_record,
 )
+from poseseg_jax.data.prepared import DataSettings, prepare
 from tests.coco_files import document, image, person, real_data, write_folder
 from tests.web import Web
 
@@ -179,6 +181,17 @@ def test_without_a_folder_the_archives_are_downloaded(archives, tmp_path, caplog
     said = next(r.message for r in caplog.records if "downloading" in r.message)
     assert "MB more for the prepared records" in said
     assert "train2017.zip" in said
+
+
+def test_downloading_is_a_setting_and_archives_may_go_afterwards(archives, tmp_path):
+    place = tmp_path / "tfds"
+    fields = base.get_config().data.to_dict()
+    fields |= {"root": "", "download": True, "prepared_dir": str(place)}
+    data = prepare(DataSettings(**fields))
+    assert (len(data.train), len(data.val)) == (2, 1)
+    shutil.rmtree(place / "downloads")
+    assert len(prepare(DataSettings(**fields)).train) == 2
+    assert len(archives.asked) == 3
 
 
 def test_archives_that_are_there_are_not_downloaded(archives, tmp_path):

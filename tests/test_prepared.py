@@ -271,6 +271,14 @@ def test_without_a_mask_the_pixels_are_not_asked_and_the_keypoints_are(settings)
     assert heatmaps[0].any(axis=(0, 1)).all()
 
 
+def test_cocopersons_files_are_known_by_their_name(settings, tmp_path, caplog):
+    entries = document([image(22)], [person(1, 22, area=2000)])
+    file = write_json(tmp_path / "person_keypoints_val2017_pose2seg.json", entries)
+    images = prepared.Path(settings.root) / "val2017"
+    prepare_val(file, images, prepared_dir=settings.prepared_dir)
+    assert "AP_S is null" in caplog.text
+
+
 def test_a_report_tells_what_a_set_holds(settings):
     write_folder(prepared.Path(settings.root), splits())
     bad = prepared.Path(settings.root) / "train2017" / f"{3:012d}.png"

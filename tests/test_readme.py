@@ -52,8 +52,15 @@ BAD |= {f"```bash\n{text}\n```": problem for text, problem in BAD_COMMANDS.items
 BAD["```python\nfrom poseseg_jax.inference import nothing\n```"] = "inference.nothing"
 
 
-def test_all_that_the_readme_names_is_there():
-    assert not documented.problems((documented.REPOSITORY / "README.md").read_text())
+TEXTS = [
+    documented.REPOSITORY / "README.md",
+    *sorted((documented.REPOSITORY / "docs").glob("*.md")),
+]
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+def test_all_that_a_text_names_is_there(path):
+    assert not documented.problems(path.read_text())
 
 
 def test_what_is_there_is_no_problem():

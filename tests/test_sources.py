@@ -11,7 +11,7 @@ from poseseg_jax.data.coco_persons.coco_persons_dataset_builder import (
     make_record,
 )
 from poseseg_jax.data.prepared import prepare_val
-from poseseg_jax.data.sources import find, identity
+from poseseg_jax.data.sources import draw, find, identity
 from tests.coco_files import document, image, person, real_data, write_folder
 
 PLAIN, POSE2SEG = "person_keypoints_val2017", "person_keypoints_val2017_pose2seg"
@@ -103,6 +103,15 @@ def test_who_has_one_split_is_told_what_it_is_good_for(root):
     with pytest.raises(ValueError, match=r"Only val is there") as caught:
         find("train", root=root)
     assert f"--images={root}/val2017" in str(caught.value)
+
+
+def test_a_half_drawn_set_is_drawn_again_and_its_remains_removed(tmp_path):
+    root = draw(tmp_path, num_train=2, num_val=1)
+    half = root.with_name(f".{root.name}-abc")  # as a killed process leaves it
+    root.rename(half)
+    assert draw(tmp_path, num_train=2, num_val=1) == root
+    assert len(list((root / "train2017").iterdir())) == 2
+    assert not half.exists()
 
 
 def name_of(root, **changes):
