@@ -54,7 +54,13 @@ def _data():
         # A folder in COCO's layout: annotations/person_keypoints_{train,val}2017.json,
         # train2017/, val2017/. "embedded" draws one.
         "root": "",
-        # Fetch COCO 2017 (20 GB) into prepared_dir where no root is given.
+        # Files and folders that lie elsewhere; "": as in root's layout. Given all four,
+        # no root is needed. Any COCO-keypoint JSON will do, also .json.gz.
+        "train_annotations": "",
+        "train_images": "",
+        "val_annotations": "",
+        "val_images": "",
+        # Fetch COCO 2017 (20 GB) into prepared_dir where nothing else is given.
         "download": False,
         # Percent of the pictures with exactly one person to remove, 0 ... 100.
         "reduction": 0,

@@ -1,13 +1,12 @@
 """The TFDS builder: COCO's folder layout in, ArrayRecord out, without TensorFlow."""
 
 import dataclasses
+import itertools
 import json
-import logging
 import os
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -23,20 +22,16 @@ from poseseg_jax.coco.annotations import (
     read_document,
 )
 from poseseg_jax.data.bias import HEAD_COUNTS, count_heads, training_order
+from poseseg_jax.data.coco_persons import coco2017, summary
 from poseseg_jax.data.decoding import decode_image
+from poseseg_jax.data.progress import Progress
 from poseseg_jax.skeleton import NUM_KEYPOINTS
 
-_log = logging.getLogger(__name__)
-
-COCO_URLS = {
-    "annotations": (
-        "http://images.cocodataset.org/annotations/annotations_trainval2017.zip"
-    ),
-    "train": "http://images.cocodataset.org/zips/train2017.zip",
-    "val": "http://images.cocodataset.org/zips/val2017.zip",
-}
 # The ground truth of exactly the pictures in the split, kept beside the records.
 VAL_ANNOTATIONS = "val_annotations.json"
+REPORT = "report.md"
+_PER_FILE = 1000  # records; of COCO about 170 MB
+_AT_ONCE = 50  # records in memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +49,7 @@ class CocoPersonsConfig(tfds.core.BuilderConfig):
     Attributes:
       train, val: where the splits come from; None: there is no such split.
       order_seed: of the training order.
-      head_count: who counts for it, one of bias.HEAD_COUNTS.
+      head_count: who counts in it; see data/bias.py.
       on_error: of a broken record: "raise", or "skip": it is left out and listed in the
         prepared set's metadata.json.
     """
@@ -72,8 +67,11 @@ class CocoPersonsConfig(tfds.core.BuilderConfig):
 class Builder(tfds.core.GeneratorBasedBuilder):
     """See README.md. The record's fields are described in `_info`."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First."}  # noqa: RUF012  TFDS reads a plain dict
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = {  # noqa: RUF012  TFDS reads a plain dict
+        "1.0.0": "First.",
+        "1.1.0": "Written in order, with the sizes of its files and a report.",
+    }
 
     def __init__(self, *, file_format: Any = "array_record", **kwargs: Any):
         super().__init__(file_format=file_format, **kwargs)
@@ -105,11 +103,46 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             metadata=tfds.core.MetadataDict(),
         )
 
+    def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
+        """Writes the splits, into the folder that TFDS renames when all is done.
+
+        TFDS' own writer sorts what it writes, and takes TensorFlow to do that with more
+        than 1 GB. The records come in order, so they are written as they come.
+        """
+        info = self._info()  # made anew, it knows the folder that data_dir is now
+        writer = tfds.core.SequentialWriter(
+            info, max_examples_per_shard=_PER_FILE, file_format="array_record"
+        )
+        splits = self._split_generators(dl_manager)
+        writer.initialize_splits(list(splits))
+        for split, records in splits.items():
+            while some := list(itertools.islice(records, _AT_ONCE)):
+                writer.add_examples({split: some})
+        writer.close_all()
+        self.info.set_splits(info.splits)
+        folder, metadata = Path(self.data_dir), cast(Any, self.info.metadata)
+        summaries = {split: metadata[split] for split in splits}
+        (folder / REPORT).write_text(summary.report(self.info.config_name, summaries))
+        # So that a set of which something is gone is not taken for a whole one.
+        files = sorted(folder.iterdir())
+        metadata["files"] = {
+            path.name: path.stat().st_size
+            for path in files
+            if path.name.startswith(self.name) or path.name == VAL_ANNOTATIONS
+        }
+
+    def _log_download_bytes(self) -> None:
+        """Nothing: TFDS would say "downloading" of one's own folder."""
+
+    def _log_download_done(self) -> None:
+        """Nothing, likewise."""
+
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
         config = self.builder_config or CocoPersonsConfig(name="")
         sources = {"train": config.train, "val": config.val}
         if not any(sources.values()):
-            sources = _download(dl_manager)
+            places = coco2017.download(dl_manager, self.url_infos or {})
+            sources = {split: Source(*place) for split, place in places.items()}
         return {
             split: self._generate_examples(split, source, config)
             for split, source in sources.items()
@@ -118,7 +151,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(
         self, split: str, source: Source, config: CocoPersonsConfig
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
+    ) -> Iterator[dict[str, Any]]:
         document = read_document(source.annotations)
         name = str(source.annotations)
         labels = parse(document, source=name, on_error=config.on_error)
@@ -128,20 +161,26 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             for problem in labels.problems
         ]
         written: list[Picture] = []
-        for index, picture in enumerate(order):
-            try:
-                record = make_record(picture, source.images)
-            except ValueError as error:
-                if config.on_error == "raise":
-                    raise
-                left_out.append({"image_id": picture.image_id, "reason": str(error)})
-                continue
-            written.append(picture)
-            yield _key(index, len(order)), record
+        with Progress(f"Preparing {split}", total=len(order), unit="picture") as bar:
+            for picture in order:
+                bar.advance()
+                try:
+                    record = make_record(picture, source.images)
+                except ValueError as error:
+                    if config.on_error == "raise":
+                        raise
+                    left_out.append(
+                        {"image_id": picture.image_id, "reason": str(error)}
+                    )
+                    continue
+                written.append(picture)
+                yield record
         if not written:
             raise ValueError(f"{name}: every picture of the split {split!r} is broken")
         metadata: Any = self.info.metadata
-        metadata[split] = _summary(written, labels, left_out, config.head_count)
+        metadata[split] = summary.summarize(
+            written, labels, left_out, head_count=config.head_count
+        )
         if split == "val":
             kept = {picture.image_id for picture in written}
             self._write_ground_truth(document, kept)
@@ -213,45 +252,3 @@ def _order(
             f"{config.head_count!r}); there is nothing to train on"
         )
     return [by_id[image_id] for image_id in order]
-
-
-def _key(index: int, count: int) -> int:
-    """A key that keeps the order in TFDS' sort.
-
-    TFDS sorts by key even where it does not shuffle, and cuts the 128 bits of its keys
-    into 1000 buckets, each sorted in memory. Keys 0, 1, 2 ... would all fall into the
-    first bucket, and all of COCO into memory.
-    """
-    return index * (2**128 // count)
-
-
-def _summary(
-    written: list[Picture], labels: AnnotationFile, left_out: list, count: str
-) -> dict:
-    heads = count_heads(written, count=count).values()
-    all_heads = count_heads(labels.pictures, count=count).values()
-    return {
-        "pictures": len(written),
-        "num_multi": sum(head > 1 for head in heads),
-        "num_single": sum(head == 1 for head in heads),
-        "without_keypoints": sum(not head for head in all_heads),
-        "other_categories": labels.num_other,
-        "left_out": left_out,
-    }
-
-
-def _download(dl_manager: Any) -> dict[str, Source]:
-    """COCO 2017, read from its archives: TFDS unpacks by means of TensorFlow alone."""
-    _log.warning(
-        "Downloading COCO 2017: 20 GB of archives, and 20 GB more of prepared records."
-    )
-    archives = dl_manager.download(COCO_URLS)
-    folders = {key: zipfile.Path(os.fspath(path)) for key, path in archives.items()}
-    annotations = folders["annotations"] / "annotations"
-    return {
-        split: Source(
-            annotations / f"person_keypoints_{split}2017.json",
-            folders[split] / f"{split}2017",
-        )
-        for split in ("train", "val")
-    }

@@ -1,0 +1,1 @@
+"""Questions that were asked of the program, each one as a command that answers it."""
