@@ -1,3 +1,4 @@
+import itertools
 import json
 import logging
 import os
@@ -9,6 +10,7 @@ import pytest
 
 from poseseg_jax.data import building
 from poseseg_jax.data.building import build
+from poseseg_jax.data.coco_persons import coco_persons_dataset_builder as module
 from poseseg_jax.data.coco_persons.coco_persons_dataset_builder import (
     Builder,
     CocoPersonsConfig,
@@ -280,3 +282,22 @@ def test_a_full_disk_is_said_with_numbers(config, tmp_path, monkeypatch):
         build(config, tmp_path / "tfds")
     assert "data.prepared_dir" in str(caught.value)
     assert not list((tmp_path / "tfds").rglob("incomplete.*"))
+
+
+def test_a_picture_that_breaks_in_the_middle_stops_the_build_in_words(
+    config, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(module, "_AT_ONCE", 1)
+    make = module.make_record
+    calls = itertools.count()
+
+    def break_later(picture, images):
+        if next(calls) == 7:
+            raise ValueError("this picture is broken")
+        return make(picture, images)
+
+    monkeypatch.setattr(module, "make_record", break_later)
+    with pytest.raises(ValueError, match="this picture is broken"):
+        build(config, tmp_path / "tfds")
+    assert not list((tmp_path / "tfds").rglob("incomplete.*"))
+    assert len(ids(build(config, tmp_path / "tfds")[0])) == COUNT

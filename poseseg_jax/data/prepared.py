@@ -136,11 +136,14 @@ def _config(settings: DataSettings) -> CocoPersonsConfig:
     names = ("order_seed", "head_count", "on_error")
     how: dict[str, Any] = {name: getattr(settings, name) for name in names}
     given = {
-        split: {
-            "annotations": getattr(settings, f"{split}_annotations"),
-            "images": getattr(settings, f"{split}_images"),
-        }
-        for split in sources.SPLITS
+        "train": {
+            "annotations": settings.train_annotations,
+            "images": settings.train_images,
+        },
+        "val": {
+            "annotations": settings.val_annotations,
+            "images": settings.val_images,
+        },
     }
     root = _root(settings, given)
     if root is None and settings.download and not _given(given):
@@ -152,8 +155,9 @@ def _config(settings: DataSettings) -> CocoPersonsConfig:
             "%s is both train and val: what it scores says nothing of other pictures",
             found["val"].annotations,
         )
-    label = settings.root or found["val"].annotations.name.split(".")[0]
-    label = label if root is None else Path(label).expanduser().resolve().name
+    label = found["val"].annotations.name.split(".")[0]
+    if root is not None:
+        label = Path(settings.root).expanduser().resolve().name
     name = sources.identity(label, found.values(), how)
     return CocoPersonsConfig(name=name, **found, **how)
 

@@ -81,8 +81,8 @@ def draw(cache: Path, *, num_train: int, num_val: int) -> Path:
     root = cache / EMBEDDED / digest.hexdigest()[:12]
     if root.is_dir():
         return root
-    with alone(root.with_name(f".{root.name}.lock")) as is_alone:
-        if is_alone:  # who has the lock knows that nobody else is drawing these
+    with alone(cache / f".{EMBEDDED}.lock") as is_alone:
+        if is_alone:  # then nobody else is drawing, and what is half drawn is left over
             for half in root.parent.glob(f".{root.name}-*"):
                 shutil.rmtree(half, ignore_errors=True)
         if not root.is_dir():
