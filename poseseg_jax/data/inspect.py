@@ -8,7 +8,6 @@ samples/ and samples.png, what training sees of them with every target map; and
 statistics.md and statistics.json, numbers and checks of all records of the split.
 """
 
-import functools
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -30,16 +29,20 @@ from poseseg_jax.data.prepared import Prepared, prepare
 from poseseg_jax.data.report import as_markdown
 from poseseg_jax.logbook import speak
 from poseseg_jax.sheets import compose
-from poseseg_jax.sheets.canvas import Canvas
 from poseseg_jax.sheets.labels import Labelled
 from poseseg_jax.sheets.maps import Sample
+from poseseg_jax.sheets.page import Panel
 from poseseg_jax.structs import Batch
 
 # By its name: a module that is run is called __main__.
 _log = logging.getLogger("poseseg_jax.data.inspect")
 
 SPLITS = ("train", "val")
-Sheet = tuple[str, Canvas, Canvas]  # name, the sheet, and its thumbnail
+Sheet = tuple[str, Panel, Panel]  # name, the sheet, and its thumbnail
+
+_make_targets = jax.jit(
+    targets.make, static_argnames=("representation", "hard_keypoint_weight")
+)
 
 
 def inspect(
@@ -192,15 +195,13 @@ def _eval_inputs(records: Sequence[Record], settings: Settings) -> Iterator[Batc
 
 
 def _sample_sheets(batches: Iterator[Batch], settings: Settings) -> Iterator[Sheet]:
-    make = jax.jit(
-        functools.partial(
-            targets.make,
+    for number, batch in enumerate(batches):
+        made = _make_targets(
+            batch,
             representation=settings.representation,
             hard_keypoint_weight=settings.loss.hard_keypoint_weight,
         )
-    )
-    for number, batch in enumerate(batches):
-        both = jax.device_get((batch, make(batch)))
+        both = jax.device_get((batch, made))
         picture, truth = jax.tree.map(lambda leaf: np.asarray(leaf)[0], both)
         sample = Sample(picture, truth, settings.representation)
         people = int(picture.box.any(-1).sum())
@@ -231,19 +232,28 @@ def _main(_) -> None:
     speak()
     given = flags.FLAGS
     try:
-        settings = config_lib.parse(given.config.to_dict())
+        config = given.config.to_dict()
+    except OSError as error:
+        raise SystemExit(f"There is no such config. {error}") from None
+    try:
         inspect(
-            settings,
+            config_lib.parse(config),
             Path(given.output),
             split=given.split,
             pictures=given.pictures,
             seed=given.seed,
             image_ids=[int(image_id) for image_id in given.image_ids],
         )
-    except OSError as error:
-        raise SystemExit(f"{error}") from None
     except ValueError as error:
         raise SystemExit(f"{type(error).__name__}: {error}") from None
+
+
+def _parse(argv: list[str]) -> list[str]:
+    try:
+        return app.parse_flags_with_usage(argv)
+    except (AttributeError, KeyError) as error:
+        message = str(error.args[0]).replace("\n", " ")
+        raise SystemExit(f"The config has no such field: {message}") from None
 
 
 if __name__ == "__main__":
@@ -257,5 +267,10 @@ if __name__ == "__main__":
     )
     flags.DEFINE_integer("seed", 0, "Which records to draw.", lower_bound=0)
     flags.DEFINE_list("image_ids", [], "Draw these, as in 1,2, and no others.")
+    flags.register_validator(
+        "image_ids",
+        lambda ids: all(image_id.isdecimal() for image_id in ids),
+        message="expected numbers, as in 1,2",
+    )
     flags.mark_flag_as_required("config")
-    app.run(_main)
+    app.run(_main, flags_parser=_parse)

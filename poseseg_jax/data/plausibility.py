@@ -47,6 +47,7 @@ _FEWEST = 10  # below that, nothing is said
 _SLACK = 1.0  # px by which labels may be rounded
 _PLACES_SLACK = 0.1  # by which a share of places may lie below COCO's
 _USUAL, _SWAPPED, _DOUBTFUL, _TOO_FEW = "as in COCO", "swapped", "doubtful", "too few"
+_UNLIKE = (_SWAPPED, _DOUBTFUL)
 
 
 def check(labels: Labels) -> dict[str, Any]:
@@ -161,29 +162,26 @@ def _warnings(found: dict[str, dict]) -> list[str]:
 
 def _side_warnings(pairs: dict[str, dict]) -> list[str]:
     told = []
-    for verdict, text in (
-        (_SWAPPED, "Left and right look swapped"),
-        (_DOUBTFUL, "Left and right look mixed"),
-    ):
-        facing = {
-            part: rows["facing"]
-            for part, rows in pairs.items()
-            if rows["facing"]["verdict"] == verdict
-        }
-        if facing:
-            shares = ", ".join(_in_words(part, row) for part, row in facing.items())
-            told.append(
-                f"{text}: of people who face the camera (both eyes visible), how often "
-                f"the left one lies to the right in the picture: {shares}."
-            )
+    facing = {part: rows["facing"] for part, rows in pairs.items()}
+    unlike = [part for part in facing if facing[part]["verdict"] in _UNLIKE]
+    if unlike:
+        is_swapped = any(facing[part]["verdict"] == _SWAPPED for part in unlike)
+        first, *others = unlike
+        share = _in_words(first, facing[first])
+        more = f", and likewise {', '.join(others)}" if others else ""
+        told.append(
+            f"Left and right look {'swapped' if is_swapped else 'mixed'}. Of people "
+            "who face the camera (both eyes visible), the left one of a pair lies to "
+            f"the right in the picture in so many: {share}{more}."
+        )
     shoulders = pairs["shoulders"]
     # Where eyes are not labelled, nobody is known to face the camera.
     if shoulders["facing"]["verdict"] == _TOO_FEW:
         row = shoulders["everybody"]
         if row["verdict"] == _SWAPPED:
             told.append(
-                "Left and right look swapped, or most people turn their backs: how "
-                "often the left one lies to the right in the picture: "
+                "Left and right look swapped, or most people turn their backs. The "
+                "left one of a pair lies to the right in the picture in so many: "
                 f"{_in_words('shoulders', row)}."
             )
     return told
@@ -208,4 +206,5 @@ def _other_warnings(found: dict[str, dict]) -> list[str]:
 
 def _in_words(what: str, row: dict[str, Any]) -> str:
     swapped = f", swapped {row['swapped']:.1%}" if "swapped" in row else ""
-    return f"{what} {row['share']:.1%} of {row['of']} (COCO {row['coco']:.1%}{swapped})"
+    usual = f"COCO {row['coco']:.1%}"
+    return f"{what} {row['share']:.1%} of {row['of']} ({usual}{swapped})"

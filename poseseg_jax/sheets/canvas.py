@@ -23,6 +23,7 @@ INK = (20, 20, 20)
 PAPER = (255, 255, 255)
 _SUBPIXEL_BITS = 4  # OpenCV's fixed-point coordinates
 _HATCHING = 9  # px from one stroke to the next
+_DASH = 14  # px from one dash to the next
 
 # What a hatching is made of, from the diagonals (x + y, x - y) of a pixel.
 HATCHES = ("rising", "falling", "crossed")
@@ -139,7 +140,9 @@ def rectangle(
     x0, y0, x1, y1 = np.asarray(box, float)
     corners = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)])
     for start, end in itertools.pairwise(corners):
-        dashes = max(round(float(np.abs(end - start).sum()) / 10), 1) if dashed else 1
+        dashes = (
+            max(round(float(np.abs(end - start).sum()) / _DASH), 1) if dashed else 1
+        )
         steps = np.arange(dashes)[:, None] / dashes
         starts = start + steps * (end - start)
         length = (end - start) / dashes * (0.55 if dashed else 1)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from poseseg_jax.sheets import maps, page
-from poseseg_jax.sheets.canvas import Canvas, hatch, lines, tint
+from poseseg_jax.sheets.canvas import hatch, lines, tint
 from poseseg_jax.sheets.labels import (
     Labelled,
     abbreviation,
@@ -13,6 +13,7 @@ from poseseg_jax.sheets.labels import (
     legend_entries,
 )
 from poseseg_jax.sheets.maps import Sample
+from poseseg_jax.sheets.page import Panel
 from poseseg_jax.skeleton import ANCHOR_NAMES, NUM_ANCHORS
 
 _RECORD_SIDE = 1100
@@ -24,19 +25,19 @@ _PANELS_PER_ROW = 9
 _TEXT_WIDTH = 1900
 
 
-def record_sheet(labelled: Labelled, title: str) -> Canvas:
+def record_sheet(labelled: Labelled, title: str) -> Panel:
     """A picture as it is stored, large, with its labels and what they mean."""
     drawn = draw_labels(labelled, side=_RECORD_SIDE)
     legend = page.legend(legend_entries(), max(drawn.shape[1], 700))
     return page.framed(page.stack([page.titled(drawn, title, size=16), legend]))
 
 
-def thumbnail(labelled: Labelled, title: str) -> Canvas:
+def thumbnail(labelled: Labelled, title: str) -> Panel:
     """The same, small, for `contact_sheet`."""
     return page.titled(draw_labels(labelled, side=_THUMB_SIDE, names=False), title)
 
 
-def contact_sheet(thumbnails: Sequence[Canvas], title: str) -> Canvas:
+def contact_sheet(thumbnails: Sequence[Panel], title: str) -> Panel:
     """Many pictures at a glance."""
     grid = page.grid(thumbnails, _THUMBS_PER_ROW)
     legend = page.legend(legend_entries(), max(grid.shape[1], 700))
@@ -56,7 +57,7 @@ def of_sample(sample: Sample) -> Labelled:
     )
 
 
-def sample_sheet(sample: Sample, title: str) -> Canvas:
+def sample_sheet(sample: Sample, title: str) -> Panel:
     """An input with its labels, then every target map drawn over it."""
     side = _panel_side(sample)
     middle = side * _PANELS_PER_ROW // 5  # five of them are as wide as nine
@@ -76,7 +77,7 @@ def sample_sheet(sample: Sample, title: str) -> Canvas:
     return page.framed(page.stack([*blocks, legend], gap=14))
 
 
-def sample_thumbnail(sample: Sample, title: str) -> Canvas:
+def sample_thumbnail(sample: Sample, title: str) -> Panel:
     """The input with its labels, small, for `contact_sheet`."""
     return thumbnail(of_sample(sample), title)
 
@@ -86,7 +87,7 @@ def _panel_side(sample: Sample) -> int:
     return int(np.clip(max(sample.picture.people.shape) // 2, least, most))
 
 
-def _overviews(sample: Sample, side: int) -> list[Canvas]:
+def _overviews(sample: Sample, side: int) -> list[Panel]:
     panels = {
         "heatmap, all anchors": maps.all_anchors_panel(sample, side=side),
         "person: share of a cell that people cover": maps.person_panel(
@@ -102,7 +103,7 @@ def _overviews(sample: Sample, side: int) -> list[Canvas]:
     return [page.titled(panel, title) for title, panel in panels.items()]
 
 
-def _anchor_block(sample: Sample, side: int) -> Canvas:
+def _anchor_block(sample: Sample, side: int) -> Panel:
     panels = {
         _name(anchor): maps.heatmap_panel(sample, anchor, side=side)
         for anchor in range(NUM_ANCHORS)
@@ -115,7 +116,7 @@ def _anchor_block(sample: Sample, side: int) -> Canvas:
     )
 
 
-def _mid_block(sample: Sample, side: int) -> Canvas:
+def _mid_block(sample: Sample, side: int) -> Panel:
     skeleton = sample.representation.skeleton
     counts = np.asarray(sample.targets.edge).any((0, 1))
     names = [f"{abbreviation(a)} to {abbreviation(b)}" for a, b in skeleton.edges]
@@ -132,7 +133,7 @@ def _mid_block(sample: Sample, side: int) -> Canvas:
     )
 
 
-def _long_block(sample: Sample, side: int) -> Canvas:
+def _long_block(sample: Sample, side: int) -> Panel:
     counts = np.asarray(sample.targets.owned).any((0, 1))
     panels = {
         _name(anchor): maps.long_panel(sample, anchor, side=side)
@@ -146,7 +147,7 @@ def _long_block(sample: Sample, side: int) -> Canvas:
     )
 
 
-def _block(title: str, panels: dict[str, Canvas], *, nowhere: list[str]) -> Canvas:
+def _block(title: str, panels: dict[str, Panel], *, nowhere: list[str]) -> Panel:
     """Small panels under a title, and the names of those that would be empty."""
     parts = []
     if panels:

@@ -120,7 +120,7 @@ def add_people_map(canvas: Canvas, codes: UInt8[np.ndarray, "H W"]) -> None:
 
 def legend_entries() -> page.Legend:
     """What `draw_labels` draws, in words."""
-    entries: list[tuple[Canvas, str]] = []
+    entries: list[tuple[page.Panel, str]] = []
     for codes, meaning in (
         ((1, 2, 3), "pixels of one person each"),
         ((SEVERAL,), "of several people"),
@@ -133,12 +133,16 @@ def legend_entries() -> page.Legend:
         add_people_map(picture, np.tile(row, (picture.shape[0], 1)))
         entries.append((picture, meaning))
     for side in SIDE_COLORS:
-        meaning = "nose" if side == "middle" else f"{side} side of the person"
+        meaning = "nose" if side == "middle" else f"the person's {side} side"
+        if side == "left":
+            meaning += ": at the right of a picture that they look out of"
         entries.append((_swatch_of(side, hollow=False), meaning))
     entries.append((_swatch_of("left", hollow=True), "hollow: labelled as hidden"))
     for dashed, meaning in ((False, "box"), (True, "box without a mask")):
         picture = page.swatch()
-        rectangle(picture, np.array([5, 4, 29, 14]), person_color(0), dashed=dashed)
+        rectangle(
+            picture, np.array([5.0, 4.0, 29.0, 14.0]), person_color(0), dashed=dashed
+        )
         entries.append((picture, meaning))
     return entries
 
@@ -176,7 +180,7 @@ def _add_person(canvas: Canvas, frame: Frame, labelled: Labelled, row: int) -> N
     points, is_labelled, extent = _points(frame, labelled, row)
     width = int(np.clip(extent / 110, 1, 3))
     for rim in (True, False):  # all rims first, so that no rim crosses a limb
-        for a, b in LIMBS:
+        for a, b in LIMBS.tolist():
             if is_labelled[a] and is_labelled[b]:
                 sides = {side_of(a), side_of(b)} - {"middle"}
                 color = SIDE_COLORS[sides.pop() if len(sides) == 1 else "middle"]

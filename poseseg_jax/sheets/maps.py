@@ -90,7 +90,7 @@ def mid_panel(sample: Sample, edge: int, *, side: int) -> Canvas:
     tint(canvas, frame.spread(_share(weight), stride) * _TINT, _color_of(source))
     offsets = np.asarray(truth.maps.mid)[..., edge, :]
     chosen = _thinned(weight > 0, sample)
-    _offset_lines(canvas, frame, sample, chosen, offsets, _color_of(target))
+    _offset_lines(canvas, frame, sample, chosen, offsets, _pale(_color_of(target)))
     return canvas
 
 

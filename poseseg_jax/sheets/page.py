@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import UInt8
 
-from poseseg_jax.sheets.canvas import INK, PAPER, Canvas, text_size, write
+from poseseg_jax.sheets.canvas import INK, PAPER, text_size, write
 
-Legend = Sequence[tuple[Canvas, str]]  # what it looks like, and what it means
+Panel = UInt8[np.ndarray, "_ _ 3"]  # a canvas of any size
+Legend = Sequence[tuple[Panel, str]]  # what it looks like, and what it means
 
 _GAP = 6
 _SWATCH = (18, 34)  # px, height and width
 
 
-def titled(panel: Canvas, title: str, *, size: int = 13) -> Canvas:
+def titled(panel: Panel, title: str, *, size: int = 13) -> Panel:
     """A panel under its title, which is shortened where it does not fit."""
     width = panel.shape[1]
     bar = blank(size + 7, width)
@@ -22,7 +24,7 @@ def titled(panel: Canvas, title: str, *, size: int = 13) -> Canvas:
     return stack([bar, panel], gap=0)
 
 
-def text(words: str, width: int, *, size: int = 13) -> Canvas:
+def text(words: str, width: int, *, size: int = 13) -> Panel:
     """Words in lines of at most `width` pixels."""
     lines = [""]
     for word in words.split():
@@ -37,31 +39,31 @@ def text(words: str, width: int, *, size: int = 13) -> Canvas:
     return paper
 
 
-def blank(height: int, width: int) -> Canvas:
+def blank(height: int, width: int) -> Panel:
     """Empty paper."""
     return np.full((height, width, 3), PAPER, np.uint8)
 
 
-def swatch() -> Canvas:
+def swatch() -> Panel:
     """A grey canvas on which to show what a legend explains."""
     return np.full((*_SWATCH, 3), 110, np.uint8)
 
 
-def stack(panels: Sequence[Canvas], *, gap: int = _GAP) -> Canvas:
+def stack(panels: Sequence[Panel], *, gap: int = _GAP) -> Panel:
     """Panels below each other, aligned at the left."""
     width = max(panel.shape[1] for panel in panels)
     rows = [_padded(panel, panel.shape[0], width) for panel in panels]
     return _joined(rows, gap, axis=0)
 
 
-def row(panels: Sequence[Canvas], *, gap: int = _GAP) -> Canvas:
+def row(panels: Sequence[Panel], *, gap: int = _GAP) -> Panel:
     """Panels beside each other, aligned at the top."""
     height = max(panel.shape[0] for panel in panels)
     columns = [_padded(panel, height, panel.shape[1]) for panel in panels]
     return _joined(columns, gap, axis=1)
 
 
-def grid(panels: Sequence[Canvas], columns: int, *, gap: int = _GAP) -> Canvas:
+def grid(panels: Sequence[Panel], columns: int, *, gap: int = _GAP) -> Panel:
     """Panels in rows of `columns`, each in a cell as wide as the widest."""
     width = max(panel.shape[1] for panel in panels)
     cells = [_padded(panel, panel.shape[0], width) for panel in panels]
@@ -69,7 +71,7 @@ def grid(panels: Sequence[Canvas], columns: int, *, gap: int = _GAP) -> Canvas:
     return stack([row(cells, gap=gap) for cells in rows], gap=gap)
 
 
-def legend(entries: Legend, width: int, *, size: int = 13) -> Canvas:
+def legend(entries: Legend, width: int, *, size: int = 13) -> Panel:
     """Swatches with their meaning, in as many lines as `width` asks for."""
     items = []
     for picture, meaning in entries:
@@ -88,7 +90,7 @@ def legend(entries: Legend, width: int, *, size: int = 13) -> Canvas:
     return stack([row(items, gap=0) for items in rows if items], gap=2)
 
 
-def framed(page: Canvas, *, margin: int = 10) -> Canvas:
+def framed(page: Panel, *, margin: int = 10) -> Panel:
     """A page with paper around it."""
     height, width = page.shape[:2]
     sheet = blank(height + 2 * margin, width + 2 * margin)
@@ -96,13 +98,13 @@ def framed(page: Canvas, *, margin: int = 10) -> Canvas:
     return sheet
 
 
-def _padded(panel: Canvas, height: int, width: int) -> Canvas:
+def _padded(panel: Panel, height: int, width: int) -> Panel:
     paper = blank(height, width)
     paper[: panel.shape[0], : panel.shape[1]] = panel
     return paper
 
 
-def _joined(panels: Sequence[Canvas], gap: int, *, axis: int) -> Canvas:
+def _joined(panels: Sequence[Panel], gap: int, *, axis: int) -> Panel:
     between = list(panels[0].shape)
     between[axis] = gap
     spaced = [panels[0]]
