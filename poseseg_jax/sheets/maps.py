@@ -38,6 +38,7 @@ UNASKED_OPACITY = 0.5
 _SOURCE: Color = (255, 230, 120)
 _TINT = 0.55
 _LINES_PER_DISC = 5  # across
+_LINES_APART = 7  # px on the canvas, at least about
 _LINES_PER_PERSON = (4, 40)
 _LINE_AREA = 90  # px on the canvas that a line has for itself, between those limits
 _NAMED_SIDE = 20  # px on the canvas from which a disc has its anchor's name
@@ -77,7 +78,7 @@ def heatmap_panel(sample: Sample, anchor: int, *, side: int) -> Canvas:
     _hatch_unasked(canvas, frame, truth.asked[..., anchor], stride)
     near = np.asarray(truth.near)[..., anchor]
     offsets = np.asarray(truth.maps.short)[..., anchor, :]
-    _offset_lines(canvas, frame, sample, _thinned(near > 0, sample), offsets)
+    _offset_lines(canvas, frame, sample, _thinned(near > 0, sample, frame), offsets)
     return canvas
 
 
@@ -89,7 +90,7 @@ def mid_panel(sample: Sample, edge: int, *, side: int) -> Canvas:
     weight = np.asarray(truth.edge)[..., edge]
     tint(canvas, frame.spread(_share(weight), stride) * _TINT, _color_of(source))
     offsets = np.asarray(truth.maps.mid)[..., edge, :]
-    chosen = _thinned(weight > 0, sample)
+    chosen = _thinned(weight > 0, sample, frame)
     _offset_lines(canvas, frame, sample, chosen, offsets, _pale(_color_of(target)))
     return canvas
 
@@ -185,12 +186,13 @@ def _hatch_unasked(canvas: Canvas, frame: Frame, asked: Array, stride: int) -> N
 
 
 def _thinned(
-    counts: Bool[np.ndarray, "h w"], sample: Sample
+    counts: Bool[np.ndarray, "h w"], sample: Sample, frame: Frame
 ) -> Bool[np.ndarray, "h w"]:
     """Every n-th of the cells that count, so that a disc has a few lines across."""
     representation = sample.representation
     across = 2 * representation.radius / representation.map_stride
-    step = max(round(across / _LINES_PER_DISC), 1)
+    apart = _LINES_APART / (representation.map_stride * frame.scale)
+    step = max(round(across / _LINES_PER_DISC), round(apart), 1)
     regular = np.zeros_like(counts)
     regular[::step, ::step] = True
     return counts & regular
