@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 
 from poseseg_jax import geometry
-from poseseg_jax.data.decoding import decode_image, decode_record
+from poseseg_jax.data.decoding import (
+    decode_image,
+    decode_people,
+    decode_record,
+    name_of,
+)
 
 NAME = "000000000139.jpg (image id 139)"
 
@@ -88,3 +93,18 @@ def test_broken_pictures_are_named(what, fields, message):
     with pytest.raises(ValueError, match=message) as error:
         decode_record(record)
     assert "000000000139.jpg (image id 139)" in str(error.value), what
+
+
+def test_a_people_map_is_read_without_its_picture():
+    codes = np.arange(63, dtype=np.uint8).reshape(9, 7)
+    record = make_record(np.zeros((9, 7, 3), np.uint8), people=encode(codes), image=b"")
+    np.testing.assert_array_equal(decode_people(record), codes)
+    small = {**record, "people": encode(codes[:5])}
+    with pytest.raises(ValueError, match=r"139\.jpg .*people map.* 5 x 7 .* 9 x 7"):
+        decode_people(small)
+
+
+def test_a_name_is_text_whoever_stored_it():
+    record = make_record(np.zeros((9, 7, 3), np.uint8))
+    assert name_of(record) == NAME
+    assert name_of({**record, "file_name": "000000000139.jpg"}) == NAME

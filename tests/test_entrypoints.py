@@ -17,6 +17,9 @@ from tests.documented import REPOSITORY
 # What scripts rely on; every other command has to list some flag at least.
 PROMISED = {
     "poseseg_jax.main": {"config", "workdir"},
+    "poseseg_jax.data.inspect": {
+        *("config", "output", "split", "pictures", "seed", "image_ids"),
+    },
     "poseseg_jax.evaluate": {"workdir", "annotations", "images", "output", "step"},
     "poseseg_jax.data.bias": {
         *("annotations", "output", "seed", "reductions", "count"),

@@ -24,6 +24,7 @@ from poseseg_jax.inference import restore
 import numpy
 ```
 """
+PAGES = sorted((documented.REPOSITORY / "docs").glob("*.md"))
 BAD = {
     "see [this](pictures/none.md)": "pictures/none.md",
     "see `configs/bias{30,35}.py`": "configs/bias35.py",

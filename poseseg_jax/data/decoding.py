@@ -68,16 +68,12 @@ def decode_record(record: Record, *, shrink: float = 1.0) -> Sample:
       ValueError: naming file and id, for a picture that is broken or has another size
         than the record says.
     """
-    file_name = record["file_name"]
-    if isinstance(file_name, bytes):  # as TFDS hands out text
-        file_name = file_name.decode()
-    name = f"{file_name} (image id {int(record['image_id'])})"
+    name = name_of(record)
     height, width = (int(side) for side in record["size"])
     reduction = _possible_reduction(record["image"], shrink)
     image = decode_image(record["image"], name=name, reduction=reduction)
-    people = _decode(record["people"], cv2.IMREAD_GRAYSCALE, f"{name}, people map")
     _check_size(image, -(-height // reduction), -(-width // reduction), name)
-    _check_size(people, height, width, f"{name}, people map")
+    people = decode_people(record)
     rows = ("keypoints", "visibility", "box", "area", "has_mask")
     return Sample(
         image=image,
@@ -86,6 +82,23 @@ def decode_record(record: Record, *, shrink: float = 1.0) -> Sample:
         image_id=int(record["image_id"]),
         **{key: record[key] for key in rows},
     )
+
+
+def decode_people(record: Record) -> UInt8[np.ndarray, "H W"]:
+    """The people map of a record, without its picture; errors as in `decode_record`."""
+    name = f"{name_of(record)}, people map"
+    people = _decode(record["people"], cv2.IMREAD_GRAYSCALE, name)
+    height, width = (int(side) for side in record["size"])
+    _check_size(people, height, width, name)
+    return people
+
+
+def name_of(record: Record) -> str:
+    """File and id, as errors and captions name a record."""
+    file_name = record["file_name"]
+    if isinstance(file_name, bytes):  # as TFDS hands out text
+        file_name = file_name.decode()
+    return f"{file_name} (image id {int(record['image_id'])})"
 
 
 def decode_image(
