@@ -25,8 +25,8 @@ FOLDERS = (*PACKAGES, "tests", ".ci")
 SUFFIXES = (".py", ".cfg", ".toml", ".cff", "Makefile", "constraints.txt")
 
 
-def problems(text: str, *, at: Path = REPOSITORY) -> list[str]:
-    """Everything in a Markdown text of the folder `at` that is not there, in words."""
+def problems(text: str) -> list[str]:
+    """Everything in a Markdown text that is not there, in words."""
     blocks = re.findall(r"^ *```(\w*)[^\n]*\n(.*?)^ *```", text, re.M | re.S)
     prose = re.sub(r"^ *```.*?^ *```", "", text, flags=re.M | re.S)
     found: list[str] = []
@@ -38,7 +38,7 @@ def problems(text: str, *, at: Path = REPOSITORY) -> list[str]:
     for span in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", prose):
         found += _of_span(span)
     for link in re.findall(r"\]\(([^)#\s]+)", prose):
-        if "://" not in link and not (at / link).exists():
+        if "://" not in link and not (REPOSITORY / link).exists():
             found.append(f"no {link}, which is linked")
     return found
 

@@ -24,7 +24,6 @@ from poseseg_jax.inference import restore
 import numpy
 ```
 """
-PAGES = sorted((documented.REPOSITORY / "docs").glob("*.md"))
 BAD = {
     "see [this](pictures/none.md)": "pictures/none.md",
     "see `configs/bias{30,35}.py`": "configs/bias35.py",
@@ -55,11 +54,6 @@ BAD["```python\nfrom poseseg_jax.inference import nothing\n```"] = "inference.no
 
 def test_all_that_the_readme_names_is_there():
     assert not documented.problems((documented.REPOSITORY / "README.md").read_text())
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_all_that_the_documentation_names_is_there(page):
-    assert not documented.problems(page.read_text(), at=page.parent)
 
 
 def test_what_is_there_is_no_problem():
