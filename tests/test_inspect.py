@@ -117,6 +117,14 @@ def test_chosen_pictures_alone_are_shown(settings, tmp_path, quick):
     assert {int(sample.picture.image_id) for sample in quick} <= set(ids)
 
 
+def test_pictures_that_are_not_its_own_stay(settings, tmp_path, quick):
+    others = tmp_path / "records" / "mine.png"
+    others.parent.mkdir()
+    others.write_bytes(b"mine")
+    inspect(settings, tmp_path, pictures=1)
+    assert others.read_bytes() == b"mine"
+
+
 def test_without_pictures_there_are_just_numbers(settings, tmp_path):
     inspect(settings, tmp_path, pictures=0)
     assert names(tmp_path) == ["statistics.json", "statistics.md"]

@@ -38,6 +38,7 @@ from poseseg_jax.structs import Batch
 _log = logging.getLogger("poseseg_jax.data.inspect")
 
 SPLITS = ("train", "val")
+_STATISTICS = "statistics.json"
 Sheet = tuple[str, Panel, Panel]  # name, the sheet, and its thumbnail
 
 _make_targets = jax.jit(
@@ -77,6 +78,7 @@ def inspect(
     _log.info("Reading the labels of %d records.", len(source))
     labels = statistics.collect(source[index] for index in range(len(source)))
     chosen = _choose(labels, pictures, seed, image_ids)
+    _forget_sheets(output)
     found = _write_statistics(labels, prepared, settings, split, output)
     records = [source[index] for index in chosen]
     _write_sheets(output, "records", _record_sheets(records), f"records of {split}")
@@ -89,6 +91,14 @@ def inspect(
     sheets = _sample_sheets(samples, settings)
     _write_sheets(output, "samples", sheets, f"samples of {split}, {seen}")
     return found
+
+
+def _forget_sheets(output: Path) -> None:
+    """Removes those of an earlier inspection, and nobody else's pictures."""
+    if (output / _STATISTICS).exists():
+        for kind in ("records", "samples"):
+            for path in (output / f"{kind}.png", *(output / kind).glob("*.png")):
+                path.unlink(missing_ok=True)
 
 
 def _choose(
@@ -129,13 +139,15 @@ def _write_statistics(
     for warning in checks["warnings"]:
         _log.warning("%s", warning)
     reduction = settings.data.reduction if split == "train" else 0
-    title = f"{settings.data.root or 'COCO 2017'}, split {split}"
+    title = f"Split {split}"
+    if settings.data.root:
+        title += f" of {settings.data.root}"
     if reduction:
         title += f", data.reduction {reduction}"
     found = {"split": split, "reduction": reduction, **numbers, "checks": checks}
     output.mkdir(parents=True, exist_ok=True)
     text = json.dumps(found, indent=2, allow_nan=False)
-    (output / "statistics.json").write_text(text + "\n")
+    (output / _STATISTICS).write_text(text + "\n")
     (output / "statistics.md").write_text(as_markdown(numbers, checks, title))
     return found
 
@@ -216,8 +228,6 @@ def _sample_sheets(batches: Iterator[Batch], settings: Settings) -> Iterator[She
 
 
 def _write_sheets(output: Path, kind: str, sheets: Iterator[Sheet], title: str) -> None:
-    for old in (output / kind).glob("*.png"):
-        old.unlink()
     thumbnails = []
     for name, sheet, thumbnail in sheets:
         visualize.write_png(output / kind / f"{name}.png", sheet)
