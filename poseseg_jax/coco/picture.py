@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt8
 
 from poseseg_jax.coco.quoting import quote
 from poseseg_jax.coco.segmentation import Segmentation, check_segmentation, to_mask
-from poseseg_jax.skeleton import NUM_KEYPOINTS
+from poseseg_jax.skeleton import KEYPOINT_NAMES, NUM_KEYPOINTS
 from poseseg_jax.structs import IGNORE, MAX_PEOPLE, NOBODY, SEVERAL, UNKNOWN_MASK
 
 PERSON_CATEGORY = 1
@@ -205,7 +205,9 @@ def _checked_box(values: object, height: int, width: int) -> list[float]:
     x, y, w, h = numbers
     # Zero is real: COCO holds boxes of zero width.
     if w < 0 or h < 0:
-        raise ValueError(f"bbox {numbers} has a negative side; expected [x, y, w, h]")
+        raise ValueError(
+            f"bbox {quote(numbers)} has a negative side; expected [x, y, w, h]"
+        )
     # Boxes of people cut by the frame may go on beyond it, but not for long.
     beyond = max(-x / width, -y / height, (x + w) / width - 1, (y + h) / height - 1)
     is_outside = x > width or y > height or x + w < 0 or y + h < 0
@@ -214,7 +216,7 @@ def _checked_box(values: object, height: int, width: int) -> list[float]:
             "outside" if is_outside else f"{beyond:.3g} times its size beyond an edge"
         )
         raise ValueError(
-            f"bbox {numbers} lies {where} of the picture of {width} x {height} px "
+            f"bbox {quote(numbers)} lies {where} of the picture of {width} x {height} px "
             "(width x height); expected [x, y, w, h] in its pixels"
         )
     return numbers
@@ -250,7 +252,11 @@ def _parse_keypoints(
 ) -> tuple[Float[np.ndarray, "17 2"], UInt8[np.ndarray, "17"]]:
     numbers = _numbers(values, 3 * NUM_KEYPOINTS, "keypoints")
     if not set(numbers[2::3]) <= {0, 1, 2}:
-        raise ValueError(f"visibilities {numbers[2::3]}; expected 0, 1 or 2 each")
+        index = next(i for i, v in enumerate(numbers[2::3]) if v not in (0, 1, 2))
+        raise ValueError(
+            f"visibility of {KEYPOINT_NAMES[index]} is {quote(numbers[3 * index + 2])}; "
+            "expected 0, 1 or 2"
+        )
     triples = np.array(numbers, np.float64).reshape(-1, 3)
     is_labelled = triples[:, 2] > 0
     keypoints = np.where(is_labelled[:, None], triples[:, :2], 0.0)

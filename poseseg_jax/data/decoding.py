@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from poseseg_jax import geometry
-from poseseg_jax.data.headers import Header, read_header
+from poseseg_jax.data.headers import Header, end_of_data, read_header
 
 Record = Mapping[str, Any]
 
@@ -142,10 +142,10 @@ def _decode_whole(
             "like one; expected a JPEG or PNG file that can be decoded"
         )
     corner = pixels[-8 // reduction :, -8 // reduction :]
-    if header.data_end and (corner == _MISSING).all():
+    if header.jpeg_data and (corner == _MISSING).all():
         # The decoder fills up what is missing in this gray. If it is a part of the
         # picture, then more data behind the picture's change nothing.
-        middle = header.data_end
+        middle = end_of_data(data, header.jpeg_data)
         more = _try(data[:middle] + _MORE + data[middle:], flags)
         if more is None or not np.array_equal(more, pixels):
             raise ValueError(

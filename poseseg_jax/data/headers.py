@@ -43,11 +43,17 @@ _OTHERS = {
 
 @dataclass(frozen=True)
 class Header:
-    """A picture file's size, px, and where its (first) picture data end; 0: no JPEG."""
+    """A picture file's size, px, and where the data of a JPEG begin (PNG: 0)."""
 
     height: int
     width: int
-    data_end: int = 0
+    jpeg_data: int = 0
+
+
+def end_of_data(data: bytes, start: int) -> int:
+    """Where a JPEG's picture data end that begin at `start`."""
+    match = _MARKER.search(data, start)
+    return match.start() if match else len(data)
 
 
 def read_header(data: bytes) -> Header:
@@ -83,24 +89,25 @@ def read_header(data: bytes) -> Header:
 
 
 def _read_jpeg(data: bytes) -> Header:
-    height = width = data_end = 0
-    is_in_scan = False
+    height = width = 0
     place = 2
     while match := _MARKER.search(data, place):
-        if is_in_scan and not data_end:
-            data_end = match.start()
         marker, place = match.group(1)[0], match.end()
         if marker == _END:
-            if not is_in_scan:
-                raise ValueError("a JPEG file without picture data; expected a picture")
-            return Header(height, width, data_end)
+            raise ValueError("a JPEG file without picture data; expected a picture")
         if marker in _ALONE:
             continue
         if marker in _SIZES and not height:
             height, width = (_number(data[place + i : place + i + 2]) for i in (3, 5))
-        is_in_scan |= marker == _SCAN
         place += _number(data[place : place + 2])
-    raise ValueError("a JPEG file that is cut off: it has no end; expected a whole one")
+        if marker == _SCAN:
+            break
+    # Thumbnails have ends too, but they lie before the picture data.
+    if data.rfind(b"\xff\xd9", place) < 0:
+        raise ValueError(
+            "a JPEG file that is cut off: it has no end; expected a whole one"
+        )
+    return Header(height, width, place)
 
 
 def _read_png(data: bytes) -> tuple[Header, int]:
