@@ -216,8 +216,8 @@ def _checked_box(values: object, height: int, width: int) -> list[float]:
             "outside" if is_outside else f"{beyond:.3g} times its size beyond an edge"
         )
         raise ValueError(
-            f"bbox {quote(numbers)} lies {where} of the picture of {width} x {height} px "
-            "(width x height); expected [x, y, w, h] in its pixels"
+            f"bbox {quote(numbers)} lies {where} of the picture of {width} x "
+            f"{height} px (width x height); expected [x, y, w, h] in its pixels"
         )
     return numbers
 
@@ -252,10 +252,10 @@ def _parse_keypoints(
 ) -> tuple[Float[np.ndarray, "17 2"], UInt8[np.ndarray, "17"]]:
     numbers = _numbers(values, 3 * NUM_KEYPOINTS, "keypoints")
     if not set(numbers[2::3]) <= {0, 1, 2}:
-        index = next(i for i, v in enumerate(numbers[2::3]) if v not in (0, 1, 2))
+        named = zip(KEYPOINT_NAMES, numbers[2::3], strict=True)
+        name, value = next(pair for pair in named if pair[1] not in (0, 1, 2))
         raise ValueError(
-            f"visibility of {KEYPOINT_NAMES[index]} is {quote(numbers[3 * index + 2])}; "
-            "expected 0, 1 or 2"
+            f"the visibility of {name} is {quote(value)}; expected 0, 1 or 2"
         )
     triples = np.array(numbers, np.float64).reshape(-1, 3)
     is_labelled = triples[:, 2] > 0

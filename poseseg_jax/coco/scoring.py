@@ -194,7 +194,7 @@ def _counts(
             "expected a finite number"
         )
     try:
-        _check_payload(entry, pictures[image_id], task)
+        _check_payload(entry, pictures[int(image_id)], task)
     except ValueError as error:
         raise ValueError(f"A {task} result of picture {image_id}: {error}") from None
     return entry.get("category_id") == PERSON_CATEGORY
