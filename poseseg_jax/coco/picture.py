@@ -187,7 +187,7 @@ def _parse_annotation(annotation: dict, height: int, width: int) -> Person | Cro
     check_segmentation(segmentation, height=height, width=width)
     segmentation = segmentation or None
     if is_crowd:  # without these two, but pycocotools reads them where they are
-        _checked_area(annotation.get("area") or 0, w, h, is_labelled=False)
+        _checked_area(annotation.get("area", 0), w, h, is_labelled=False)
         if annotation.get("keypoints"):
             _parse_keypoints(annotation["keypoints"], height, width)
         return Crowd(box, segmentation)
