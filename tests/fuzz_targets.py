@@ -9,6 +9,7 @@ import functools
 import json
 import struct
 import tempfile
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -304,7 +305,9 @@ def oracle(segmentation: Any, height: int, width: int) -> np.ndarray:
         rle = coco_mask.frPyObjects(segmentation, height, width)
     else:
         rle = segmentation
-    return coco_mask.decode(rle)
+    with warnings.catch_warnings():  # of NumPy, about pycocotools
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return coco_mask.decode(rle)
 
 
 def _check_round_trip(rest: bytes, height: int, width: int) -> None:

@@ -120,8 +120,11 @@ def _index_images(entries: list) -> tuple[dict[int, dict], list[Problem]]:
         other = owner.setdefault(name, here)
         if other != here:
             # Each would teach that the people of the other are not there.
-            problem = f"file_name {quote(name)} is that of another picture too"
-            problems += [Problem(user, problem) for user in (other, here)]
+            both = f"file_name {quote(name)} is also that of picture"
+            problems += [
+                Problem(other, f"{both} {here}"),
+                Problem(here, f"{both} {other}"),
+            ]
     return images, problems
 
 

@@ -179,7 +179,8 @@ def _parse_annotation(annotation: dict, height: int, width: int) -> Person | Cro
         raise ValueError(f"iscrowd is {quote(is_crowd)}; expected 0 or 1")
     if missing:
         raise ValueError(
-            f"no {' and no '.join(missing)} (an unknown mask is 'segmentation': [])"
+            f"no {' and no '.join(missing)}; expected {', '.join(needed)} (an unknown "
+            "mask is 'segmentation': [])"
         )
     x, y, w, h = _checked_box(annotation["bbox"], height, width)
     box = np.array([x, y, x + w, y + h]) - 0.5
@@ -288,19 +289,19 @@ def _check_places(
 
 def _numbers(values: object, count: int, what: str) -> list:
     """The list, if it is one of finite numbers."""
-    if not isinstance(values, list) or len(values) != count:
-        found = len(values) if isinstance(values, list) else quote(values)
-        raise ValueError(f"{what} has {found} numbers; expected {count}")
+    if not isinstance(values, list):
+        raise ValueError(f"{what} is {quote(values)}; expected {count} numbers")
+    if len(values) != count:
+        raise ValueError(f"{what} has {len(values)} numbers; expected {count}")
     if set(map(type, values)) <= _NUMBERS:
         # Of a sum, NaN and infinity do not get lost; an integer may have no end.
         with contextlib.suppress(OverflowError, ValueError):
             if math.isfinite(math.fsum(values)):
                 return values
     wrong = [v for v in values if type(v) not in _NUMBERS or not abs(v) <= _LARGEST]
-    raise ValueError(
-        f"{what} holds {quote(wrong[0] if wrong else max(values))}; expected {count} "
-        "finite numbers"
-    )
+    wrong = quote(wrong[0] if wrong else max(values))
+    found = f"is {wrong}" if count == 1 else f"holds {wrong}"
+    raise ValueError(f"{what} {found}; expected finite numbers")
 
 
 _NUMBERS = {int, float}  # a bool is neither

@@ -29,15 +29,15 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG, by its color type
 _JPEG_PIXELS_PER_BYTE = 8 * 64
 _PNG_BYTES_PER_BYTE = 1032
 _OTHERS = {
-    b"GIF8": "a GIF",
-    b"RIFF": "a WebP",
-    b"BM": "a BMP",
-    b"II*\0": "a TIFF",
-    b"MM\0*": "a TIFF",
-    b"\0\0\0\x0cjP": "a JPEG 2000",
-    b"version https://git-lfs": "a Git LFS pointer, not the picture",
-    b"<": "an HTML or XML",
-    b"{": "a JSON",
+    b"GIF8": "a GIF file",
+    b"RIFF": "a WebP file",
+    b"BM": "a BMP file",
+    b"II*\0": "a TIFF file",
+    b"MM\0*": "a TIFF file",
+    b"\0\0\0\x0cjP": "a JPEG 2000 file",
+    b"version https://git-lfs": "a Git LFS pointer",
+    b"<": "HTML or XML",
+    b"{": "a JSON file",
 }
 
 
@@ -72,8 +72,8 @@ def read_header(data: bytes) -> Header:
         header, held = _read_png(data)
     else:
         kind = next((k for start, k in _OTHERS.items() if data.startswith(start)), "")
-        found = f"{kind} file" if kind else f"begins with {quote(data[:8])}"
-        raise ValueError(f"no picture, {found}; expected a JPEG or PNG file")
+        found = f"this is {kind}" if kind else f"begins with {quote(data[:8])}"
+        raise ValueError(f"{found}; expected a JPEG or PNG file")
     height, width = header.height, header.width
     if not 0 < height * width <= MAX_PIXELS:
         raise ValueError(
