@@ -69,9 +69,9 @@ BROKEN = {
     "annotation id used twice": (person(11, 1), 1, "11 is used twice"),
     "missing picture": (person(10, 77), 77, "annotation 10 is of a picture not in"),
     "broken polygon": (person(10, 1, segmentation=[[1, 2, 3]]), 1, "3 numbers"),
-    "no id": ({"image_id": 1}, 1, "lacks an integer"),
-    "no picture": ({"id": 10}, None, "lacks an integer"),
-    "no object": (7, None, "lacks an integer"),
+    "no id": ({"image_id": 1}, 1, "id is None; expected"),
+    "no picture": ({"id": 10}, None, "image_id is None; expected"),
+    "no object": (7, None, "is 7; expected an object"),
 }
 
 
@@ -82,7 +82,8 @@ def test_a_broken_record_stops_the_reading_by_file_and_id(case):
     with pytest.raises(ValueError, match=message) as caught:
         parse(content, source="some.json")
     assert f"some.json: {1 + (case == 'annotation id used twice')}" in str(caught.value)
-    assert f"picture {image_id}:" in str(caught.value)
+    named = "annotations[" if image_id is None else f"picture {image_id}:"
+    assert named in str(caught.value)
 
 
 @pytest.mark.parametrize("case", BROKEN)

@@ -147,6 +147,10 @@ def test_nothing_is_printed(truth, capsys):
         ("keypoints", {"keypoints": [float("inf")] * 51}, "expected 51 finite"),
         ("segm", {"segmentation": {"size": [9, 9], "counts": [81]}}, "picture 1: run"),
         ("segm", {"segmentation": []}, "picture 1: segmentation is None"),
+        ("segm", {"segmentation": [[1, 1, 9, 1, 9, 9]]}, "expected compressed run"),
+        ("keypoints", {"image_id": [1]}, r"picture \[1\], which"),
+        ("keypoints", {"score": 10**400}, "picture 1 has the score 1000"),
+        ("keypoints", {"keypoints": ["1"] * 51}, "expected 51 finite"),
     ],
 )
 def test_a_result_that_cannot_be_scored_is_refused(truth, task, change, message):

@@ -19,10 +19,13 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from poseseg_jax import geometry
+from poseseg_jax.data.headers import Header, end_of_data, read_header
 
 Record = Mapping[str, Any]
 
 _JPEG_MAGIC = b"\xff\xd8"
+_MISSING = 128
+_MORE = bytes(range(1, 255)) * 2  # as good as random to a Huffman decoder
 _COLOR_FLAGS = {
     1: cv2.IMREAD_COLOR,
     2: cv2.IMREAD_REDUCED_COLOR_2,
@@ -107,15 +110,16 @@ def decode_image(
     """Decodes a picture to RGB; grayscale becomes three equal channels.
 
     Args:
-      data: a JPEG, PNG or other picture file.
+      data: a JPEG or PNG file. Of 16 bits, the upper 8 count; transparency does not.
       name: what to call the picture in an error: file and id.
       reduction: 1, or for a JPEG also 2, 4 or 8: pixel j of the result is the mean of
         the stored pixels from `reduction` j on; the side is rounded up.
 
     Raises:
-      ValueError: if the bytes are no whole picture.
+      ValueError: if the bytes are no whole picture of one frame, naming it and saying
+        why.
     """
-    bgr = _decode(data, _COLOR_FLAGS[reduction], name)
+    bgr = _decode(data, _COLOR_FLAGS[reduction], name, reduction=reduction)
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)
 
 
@@ -126,20 +130,50 @@ def _possible_reduction(data: bytes, shrink: float) -> int:
     return max(factor for factor in _COLOR_FLAGS if factor <= max(shrink, 1))
 
 
-def _decode(data: bytes, flags: int, name: str) -> np.ndarray:
-    pixels = None
-    if data:
-        try:
-            flags |= cv2.IMREAD_IGNORE_ORIENTATION
-            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        except cv2.error as error:
-            raise ValueError(f"{name}: cannot be decoded: {error}") from error
+def _decode(data: bytes, flags: int, name: str, *, reduction: int = 1) -> np.ndarray:
+    try:
+        header = read_header(data)
+        pixels = _decode_whole(data, flags, header, reduction)
+    except ValueError as error:
+        raise ValueError(
+            f"{name}: {error}. Restore the file, or prepare the data set again without "
+            "it."
+        ) from None
+    _check_size(
+        pixels, -(-header.height // reduction), -(-header.width // reduction), name
+    )
+    return pixels
+
+
+def _decode_whole(
+    data: bytes, flags: int, header: Header, reduction: int
+) -> np.ndarray:
+    pixels = _try(data, flags)
     if pixels is None:
         raise ValueError(
-            f"{name}: {len(data)} bytes that are no whole picture; expected a JPEG or "
-            "PNG file. Restore the file, or prepare the data set again without it."
+            f"{len(data)} bytes that are no whole picture, though they begin and end "
+            "like one; expected a JPEG or PNG file that can be decoded"
         )
+    corner = pixels[-8 // reduction :, -8 // reduction :]
+    if header.jpeg_data and (corner == _MISSING).all():
+        # The decoder fills up what is missing in this gray. If it is a part of the
+        # picture, then more data behind the picture's change nothing.
+        middle = end_of_data(data, header.jpeg_data)
+        more = _try(data[:middle] + _MORE + data[middle:], flags)
+        if more is None or not np.array_equal(more, pixels):
+            raise ValueError(
+                "a JPEG file whose picture data stop before the picture does, the rest "
+                "is gray; expected a whole one"
+            )
     return pixels
+
+
+def _try(data: bytes, flags: int) -> np.ndarray | None:
+    flags |= cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise ValueError(f"cannot be decoded ({error.err})") from None
 
 
 def _check_size(pixels: np.ndarray, height: int, width: int, name: str) -> None:

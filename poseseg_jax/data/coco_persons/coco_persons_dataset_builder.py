@@ -188,7 +188,13 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _write_ground_truth(self, document: dict, kept: set[int]) -> None:
         ids = {"images": "id", "annotations": "image_id"}
         entries = {
-            key: [e for e in document[key] if isinstance(e, dict) and e.get(i) in kept]
+            key: [
+                entry
+                for entry in document[key]
+                if isinstance(entry, dict)
+                and type(entry.get(i)) is int  # 1.0 and true are not picture 1
+                and entry[i] in kept
+            ]
             for key, i in ids.items()
         }
         path = Path(os.fspath(self.data_path)) / VAL_ANNOTATIONS
