@@ -13,6 +13,7 @@ import pytest
 from poseseg_jax import geometry
 from poseseg_jax.data import pipeline
 from poseseg_jax.data.augment import AugmentSettings
+from poseseg_jax.data.run_lengths import encode_runs
 from poseseg_jax.structs import IGNORE
 
 AUGMENT = AugmentSettings(0.5, 1.5, 20.0, 0.1, 0.5, 0.3)
@@ -35,7 +36,7 @@ def make_record(image_id, height=48, width=64):
     noise = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
     return {
         "image": encode(noise, ".jpg"),
-        "people": encode(people, ".png"),
+        "people": encode_runs(people),
         "image_id": np.int64(image_id),
         "file_name": f"{image_id:012}.jpg",
         "size": np.array([height, width], np.int32),

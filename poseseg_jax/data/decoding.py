@@ -1,10 +1,10 @@
 """Records -> arrays. Nothing else in the project decodes pictures.
 
 A record is a mapping, in original pixels: `image` (bytes of the picture's file),
-`people` (PNG bytes of the people map: the codes of structs.py), `image_id`,
-`file_name`, `size` (height, width) and, with one row per person by decreasing area,
-`keypoints` [n K 2], `visibility` [n K], `box` [n 4] (x0, y0, x1, y1), `area` [n] and
-`has_mask` [n]. Row i has code i + 1.
+`people` (the people map, codes of structs.py, in the bytes of run_lengths.py),
+`image_id`, `file_name`, `size` (height, width) and, with one row per person by
+decreasing area, `keypoints` [n K 2], `visibility` [n K], `box` [n 4] (x0, y0, x1, y1),
+`area` [n] and `has_mask` [n]. Row i has code i + 1.
 
 Stored pixels are taken as they are: EXIF orientation is ignored, because COCO's labels
 refer to the stored pixels.
@@ -19,15 +19,17 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from poseseg_jax import geometry
+from poseseg_jax.data.run_lengths import decode_runs
 
 Record = Mapping[str, Any]
 
 _JPEG_MAGIC = b"\xff\xd8"
 _COLOR_FLAGS = {
-    1: cv2.IMREAD_COLOR,
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
+    1: cv2.IMREAD_COLOR_RGB,
+    # OpenCV names no reduced RGB; "gray" is the reduction alone.
+    2: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
 
 
@@ -75,9 +77,10 @@ def decode_record(record: Record, *, shrink: float = 1.0) -> Sample:
     height, width = (int(side) for side in record["size"])
     reduction = _possible_reduction(record["image"], shrink)
     image = decode_image(record["image"], name=name, reduction=reduction)
-    people = _decode(record["people"], cv2.IMREAD_GRAYSCALE, f"{name}, people map")
     _check_size(image, -(-height // reduction), -(-width // reduction), name)
-    _check_size(people, height, width, f"{name}, people map")
+    people = decode_runs(
+        record["people"], height=height, width=width, name=f"{name}, people map"
+    )
     rows = ("keypoints", "visibility", "box", "area", "has_mask")
     return Sample(
         image=image,
@@ -102,8 +105,7 @@ def decode_image(
     Raises:
       ValueError: if the bytes are no whole picture.
     """
-    bgr = _decode(data, _COLOR_FLAGS[reduction], name)
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)
+    return _decode(data, _COLOR_FLAGS[reduction], name)
 
 
 def _possible_reduction(data: bytes, shrink: float) -> int:
