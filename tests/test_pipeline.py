@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from poseseg_jax import geometry
-from poseseg_jax.data import pipeline
+from poseseg_jax.data import handover, pipeline
 from poseseg_jax.data.augment import AugmentSettings
 from poseseg_jax.data.run_lengths import encode_runs
 from poseseg_jax.structs import IGNORE
@@ -202,7 +202,7 @@ def test_nonsense_is_refused(changes, message):
 
 def test_threads_take_over_where_shared_memory_is_small(monkeypatch, caplog):
     usage = type("usage", (), {"free": 10_000})
-    monkeypatch.setattr(pipeline.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(handover.shutil, "disk_usage", lambda _: usage)
     assert_same(first(3, num_workers=2), first(3))
     assert not multiprocessing.active_children()
     assert "/dev/shm has 0 MB free" in caplog.text

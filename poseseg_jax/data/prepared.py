@@ -23,6 +23,7 @@ from poseseg_jax.data.coco_persons.coco_persons_dataset_builder import (
     CocoPersonsConfig,
     Source,
 )
+from poseseg_jax.data.records import Records
 
 _log = logging.getLogger(__name__)
 
@@ -213,7 +214,7 @@ def _build(config: CocoPersonsConfig, data_dir: Path, reduction: int) -> Prepare
         train=_prefix(builder, num_multi, num_single, reduction)
         if counts
         else cast(Any, ()),
-        val=builder.as_data_source("val"),
+        val=Records.of(builder, "val"),
         val_annotations=folder / VAL_ANNOTATIONS,
         num_multi=num_multi,
         num_single=num_single,
@@ -231,4 +232,4 @@ def _prefix(
             f"Nothing is left to train on: {reduction} % of {num_single} single-person "
             "pictures removed, and there are no others"
         )
-    return builder.as_data_source(f"train[:{left}]")
+    return Records.of(builder, f"train[:{left}]")
