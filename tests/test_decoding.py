@@ -11,7 +11,9 @@ from poseseg_jax.data.decoding import (
     decode_record,
     name_of,
 )
+from poseseg_jax.data.run_lengths import encode_runs
 
+OTHER_MAP = encode_runs(np.zeros((7, 9), np.uint8))
 NAME = "000000000139.jpg (image id 139)"
 
 
@@ -24,7 +26,7 @@ def make_record(pixels, **fields):
     height, width = pixels.shape[:2]
     return {
         "image": encode(pixels, ".jpg"),
-        "people": encode(np.zeros((height, width), np.uint8)),
+        "people": encode_runs(np.zeros((height, width), np.uint8)),
         "image_id": np.int64(139),
         "file_name": b"000000000139.jpg",
         "size": np.array([height, width], np.int32),
@@ -86,6 +88,11 @@ def test_reduced_decoding_keeps_positions(shrink, extension):
         ("text", {"image": b"Not Found"}, "begins with b'Not"),
         ("broken people map", {"people": b"\x89PNG"}, "people map"),
         ("size", {"size": np.array([9, 8], np.int32)}, "9 x 7 .* 9 x 8"),
+        (
+            "size of the people map",
+            {"people": OTHER_MAP},
+            "people map: .*7 x 9 .*9 x 7",
+        ),
     ],
 )
 def test_broken_pictures_are_named(what, fields, message):

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from poseseg_jax import geometry
-from poseseg_jax.data import pipeline
+from poseseg_jax.data import handover, pipeline
 from poseseg_jax.data.augment import AugmentSettings
+from poseseg_jax.data.run_lengths import encode_runs
 from poseseg_jax.structs import IGNORE
 
 AUGMENT = AugmentSettings(0.5, 1.5, 20.0, 0.1, 0.5, 0.3)
@@ -35,7 +36,7 @@ def make_record(image_id, height=48, width=64):
     noise = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
     return {
         "image": encode(noise, ".jpg"),
-        "people": encode(people, ".png"),
+        "people": encode_runs(people),
         "image_id": np.int64(image_id),
         "file_name": f"{image_id:012}.jpg",
         "size": np.array([height, width], np.int32),
@@ -211,7 +212,7 @@ def test_nonsense_is_refused(changes, message):
 
 def test_threads_take_over_where_shared_memory_is_small(monkeypatch, caplog):
     usage = type("usage", (), {"free": 10_000})
-    monkeypatch.setattr(pipeline.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(handover.shutil, "disk_usage", lambda _: usage)
     assert_same(first(3, num_workers=2), first(3))
     assert not multiprocessing.active_children()
     assert "/dev/shm has 0 MB free" in caplog.text

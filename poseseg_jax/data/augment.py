@@ -10,11 +10,13 @@ import math
 from dataclasses import dataclass, fields
 
 import cv2
+import jax
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from poseseg_jax import geometry
 from poseseg_jax.data.decoding import Sample
+from poseseg_jax.data.form import Form
 from poseseg_jax.skeleton import FLIP, NUM_KEYPOINTS
 from poseseg_jax.structs import IGNORE, MAX_PEOPLE, SEVERAL, Batch
 
@@ -88,10 +90,14 @@ def random_affine(
 
     scale = math.exp(log_scale) * side / max(height, width)
     cos, sin = scale * math.cos(angle), scale * math.sin(angle)
-    linear = np.array([[cos, -sin], [sin, cos]])
-    center = np.array([width - 1, height - 1]) / 2
-    offset = (side - 1) / 2 + shift - linear @ center
-    placed = np.concatenate([linear, offset[:, None]], axis=1)
+    x, y = (width - 1) / 2, (height - 1) / 2
+    middle = (side - 1) / 2 + shift
+    placed = np.array(
+        [
+            [cos, -sin, middle[0] - (cos * x - sin * y)],
+            [sin, cos, middle[1] - (sin * x + cos * y)],
+        ]
+    )
     if mirrored:
         return geometry.compose_affine(placed, geometry.flip_affine(width))
     return placed
@@ -99,22 +105,33 @@ def random_affine(
 
 def scale_of(affine: Float[np.ndarray, "2 3"]) -> float:
     """The factor on lengths: the square root of the factor on areas."""
-    return math.sqrt(abs(np.linalg.det(affine[:, :2])))
+    return math.sqrt(abs(_determinant(affine)))
 
 
-def jitter_color(
-    image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, *, strength: float
-) -> UInt8[np.ndarray, "h w 3"]:
-    """Multiplies brightness, contrast (about the mean gray) and saturation at random.
+def random_color(
+    rng: np.random.Generator, *, strength: float
+) -> Float[np.ndarray, "3"]:
+    """Draws factors for `change_color`, uniform in 1 - strength ... 1 + strength.
 
-    Each factor is uniform in 1 - strength ... 1 + strength. All three are affine in
-    (red, green, blue), so they are one 3 x 4 matrix and one pass. `rng` is consumed.
+    `rng` is consumed.
     """
-    brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, size=3)
-    if strength == 0:
+    return rng.uniform(1 - strength, 1 + strength, size=3)
+
+
+def change_color(
+    image: UInt8[np.ndarray, "h w 3"], factors: Float[np.ndarray, "3"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Multiplies brightness, contrast (about the mean gray) and saturation.
+
+    All three are affine in (red, green, blue), so they are one 3 x 4 matrix and one
+    pass.
+    """
+    brightness, contrast, saturation = factors.tolist()
+    if brightness == contrast == saturation == 1:
         return image
     gray = np.tile(_LUMINANCE, (3, 1))
-    mean = brightness * _LUMINANCE @ cv2.mean(image)[:3]
+    colors = np.array(cv2.sumElems(image)[:3]) * (3 / image.size)
+    mean = brightness * _LUMINANCE @ colors
     linear = brightness * contrast * (saturation * np.eye(3) + (1 - saturation) * gray)
     offset = np.full((3, 1), (1 - contrast) * mean)
     return cv2.transform(image, np.concatenate([linear, offset], axis=1))
@@ -140,51 +157,52 @@ def render(
     Returns:
       A Batch without batch axis; its float fields are float32.
     """
-    codes = cv2.warpAffine(
-        sample.people,
-        to_input,
-        (side, side),
-        flags=cv2.INTER_NEAREST,
-        borderValue=IGNORE,
-    )
+    batch = Form(1, side, max_people).new()
+    render_into(batch, 0, sample, to_input)
+    return jax.tree.map(lambda leaf: leaf[0, ...], batch)
+
+
+def render_into(
+    batch: Batch, row: int, sample: Sample, to_input: Float[np.ndarray, "2 3"]
+) -> None:
+    """Writes what `render` makes into a row of a batch, in place."""
+    side, max_people = batch.people.shape[-1], batch.area.shape[-1]
+    _warp_image(sample.image, sample.to_image, to_input, batch.image[row])
+    codes = batch.people[row]
+    _warp(sample.people, to_input, codes, cv2.INTER_NEAREST, IGNORE)
     keypoints, visibility = _move_keypoints(
         sample.keypoints[:max_people], sample.visibility[:max_people], to_input, side
     )
     box = _move_boxes(sample.box[:max_people], to_input, side)
-    area = sample.area[:max_people] * scale_of(to_input) ** 2
+    area = sample.area[:max_people] * abs(_determinant(to_input))
     stays = _is_left(codes, box, visibility, sample.has_mask[:max_people])
-    return Batch(
-        image=_warp_image(sample.image, sample.to_image, to_input, side),
-        people=_ignore_others(codes, stays),
-        keypoints=_pad_rows(keypoints, stays, max_people, np.float32),
-        visibility=_pad_rows(visibility, stays, max_people, np.uint8),
-        box=_pad_rows(box, stays, max_people, np.float32),
-        area=_pad_rows(area, stays, max_people, np.float32),
-        to_input=to_input.astype(np.float32),
-        size=np.array(sample.people.shape, np.int32),
-        image_id=np.array(sample.image_id, np.int64),
-        is_real=np.array(True),
-    )
+    if len(sample.box) > len(stays) or not stays.all():
+        _ignore_others(codes, stays)
+    _put(batch.keypoints[row], keypoints, stays)
+    _put(batch.visibility[row], visibility, stays)
+    _put(batch.box[row], box, stays)
+    _put(batch.area[row], area, stays)
+    batch.to_input[row] = to_input
+    batch.size[row] = sample.people.shape
+    batch.image_id[row] = sample.image_id
+    batch.is_real[row] = True
 
 
 def blank(side: int, max_people: int) -> Batch:
     """What fills up a batch that has no more pictures: `is_real` is False."""
-    return Batch(
-        image=np.full((side, side, 3), PADDING, np.uint8),
-        people=np.full((side, side), IGNORE, np.uint8),
-        keypoints=np.zeros((max_people, NUM_KEYPOINTS, 2), np.float32),
-        visibility=np.zeros((max_people, NUM_KEYPOINTS), np.uint8),
-        box=np.zeros((max_people, 4), np.float32),
-        area=np.zeros(max_people, np.float32),
-        to_input=geometry.resize_affine(1.0).astype(np.float32),
-        size=np.array([side, side], np.int32),
-        image_id=np.array(-1, np.int64),
-        is_real=np.array(False),
-    )
+    batch = jax.tree.map(np.zeros_like, Form(1, side, max_people).new())
+    batch.image[:] = PADDING
+    batch.people[:] = IGNORE
+    batch.to_input[:] = geometry.resize_affine(1.0)
+    batch.size[:] = side
+    batch.image_id[:] = -1
+    return jax.tree.map(lambda leaf: leaf[0, ...], batch)
 
 
-def _warp_image(image, to_image, to_input, side: int):
-    affine = geometry.compose_affine(to_input, geometry.invert_affine(to_image))
+def _warp_image(image, to_image, to_input, output) -> None:
+    affine = to_input
+    if to_image[0, 0] != 1:  # decoded to a fraction of its size
+        affine = geometry.compose_affine(to_input, geometry.invert_affine(to_image))
     shrink = int(1 / scale_of(affine))
     if shrink >= 2:
         # Linear interpolation sees 2 x 2 pixels only and would alias: average first.
@@ -196,9 +214,20 @@ def _warp_image(image, to_image, to_input, side: int):
         size = (image.shape[1] // shrink, image.shape[0] // shrink)
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         affine = geometry.compose_affine(affine, geometry.resize_affine(float(shrink)))
-    return cv2.warpAffine(
-        image, affine, (side, side), flags=cv2.INTER_LINEAR, borderValue=PADDING
+    _warp(image, affine, output, cv2.INTER_LINEAR, PADDING)
+
+
+def _warp(pixels, affine, output, interpolation: int, border) -> None:
+    warped = cv2.warpAffine(
+        pixels,
+        affine,
+        output.shape[1::-1],
+        dst=output,
+        flags=interpolation,
+        borderValue=border,
     )
+    # OpenCV would make a new array for one that does not fit, and leave this as it is.
+    assert warped is output
 
 
 def _move_keypoints(keypoints, visibility, to_input, side: int):
@@ -206,7 +235,7 @@ def _move_keypoints(keypoints, visibility, to_input, side: int):
     inside = ((moved >= -0.5) & (moved <= side - 0.5)).all(-1)
     visibility = np.where(inside, visibility, 0)
     moved = np.where(visibility[..., None] > 0, moved, 0)
-    if np.linalg.det(to_input[:, :2]) < 0:  # a mirrored left hand is a right hand
+    if _determinant(to_input) < 0:  # a mirrored left hand is a right hand
         return moved[:, _KEYPOINT_FLIP], visibility[:, _KEYPOINT_FLIP]
     return moved, visibility
 
@@ -231,16 +260,23 @@ def _is_left(codes, box, visibility, has_mask) -> Bool[np.ndarray, " n"]:
     return left
 
 
-def _ignore_others(codes, stays):
+def _ignore_others(codes, stays) -> None:
     """Turns the codes of people who have no row into IGNORE."""
     new = np.arange(IGNORE + 1, dtype=np.uint8)
     new[1 : MAX_PEOPLE + 1] = IGNORE
     kept = np.flatnonzero(stays) + 1
     new[kept] = kept
-    return cv2.LUT(codes, new)
+    cv2.LUT(codes, new, dst=codes)
 
 
-def _pad_rows(values, stays, rows: int, dtype):
-    padded = np.zeros((rows, *values.shape[1:]), dtype)
-    padded[: len(values)][stays] = values[stays]
-    return padded
+def _put(rows, values, stays) -> None:
+    """Writes the values of those who stay; all other rows are padding."""
+    rows[: len(values)] = values
+    rows[: len(values)][~stays] = 0
+    rows[len(values) :] = 0
+
+
+def _determinant(affine) -> float:
+    """The factor on areas, negative for a mirrored view."""
+    (a, b, _), (c, d, _) = affine.tolist()
+    return a * d - b * c

@@ -1,10 +1,10 @@
 """Records -> arrays. Nothing else in the project decodes pictures.
 
 A record is a mapping, in original pixels: `image` (bytes of the picture's file),
-`people` (PNG bytes of the people map: the codes of structs.py), `image_id`,
-`file_name`, `size` (height, width) and, with one row per person by decreasing area,
-`keypoints` [n K 2], `visibility` [n K], `box` [n 4] (x0, y0, x1, y1), `area` [n] and
-`has_mask` [n]. Row i has code i + 1.
+`people` (the people map, codes of structs.py, in the bytes of run_lengths.py),
+`image_id`, `file_name`, `size` (height, width) and, with one row per person by
+decreasing area, `keypoints` [n K 2], `visibility` [n K], `box` [n 4] (x0, y0, x1, y1),
+`area` [n] and `has_mask` [n]. Row i has code i + 1.
 
 Stored pixels are taken as they are: EXIF orientation is ignored, because COCO's labels
 refer to the stored pixels.
@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from poseseg_jax import geometry
 from poseseg_jax.data.headers import Header, end_of_data, read_header
+from poseseg_jax.data.run_lengths import decode_runs
 
 Record = Mapping[str, Any]
 
@@ -27,10 +28,11 @@ _JPEG_MAGIC = b"\xff\xd8"
 _MISSING = 128
 _MORE = bytes(range(1, 255)) * 2  # as good as random to a Huffman decoder
 _COLOR_FLAGS = {
-    1: cv2.IMREAD_COLOR,
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
+    1: cv2.IMREAD_COLOR_RGB,
+    # OpenCV names no reduced RGB; "gray" is the reduction alone.
+    2: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
 
 
@@ -90,10 +92,8 @@ def decode_record(record: Record, *, shrink: float = 1.0) -> Sample:
 def decode_people(record: Record) -> UInt8[np.ndarray, "H W"]:
     """The people map of a record, without its picture; errors as in `decode_record`."""
     name = f"{name_of(record)}, people map"
-    people = _decode(record["people"], cv2.IMREAD_GRAYSCALE, name)
     height, width = (int(side) for side in record["size"])
-    _check_size(people, height, width, name)
-    return people
+    return decode_runs(record["people"], height=height, width=width, name=name)
 
 
 def name_of(record: Record) -> str:
@@ -119,8 +119,7 @@ def decode_image(
       ValueError: if the bytes are no whole picture of one frame, naming it and saying
         why.
     """
-    bgr = _decode(data, _COLOR_FLAGS[reduction], name, reduction=reduction)
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)
+    return _decode(data, _COLOR_FLAGS[reduction], name, reduction=reduction)
 
 
 def _possible_reduction(data: bytes, shrink: float) -> int:

@@ -4,12 +4,12 @@ A source is anything with a length and with records by index; see decoding.py.
 """
 
 import dataclasses
-import logging
+import functools
 import math
-import shutil
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import grain
@@ -19,19 +19,22 @@ from absl import flags
 from grain.sources import RandomAccessDataSource
 
 from poseseg_jax import geometry
+from poseseg_jax.data import handover
 from poseseg_jax.data.augment import (
     AugmentSettings,
     blank,
-    jitter_color,
+    change_color,
     random_affine,
+    random_color,
     render,
+    render_into,
     scale_of,
 )
 from poseseg_jax.data.decoding import Record, decode_record
+from poseseg_jax.data.form import Form
+from poseseg_jax.data.handover import Blocks, Place
 from poseseg_jax.data.sampling import endless
 from poseseg_jax.structs import MAX_PEOPLE, Batch
-
-_log = logging.getLogger(__name__)
 
 # Batches under way at a time in this process; OpenCV lets go of Python's lock.
 _THREADS = 2
@@ -77,13 +80,14 @@ def train_batches(
     _check(batch_size, max_people, shard_index, shard_count)
     if not len(source):
         raise ValueError("There are no pictures to train on: the source is empty.")
-    view = _RandomView(image_size, max_people, augment)
-    pictures = endless(source, seed=seed).random_map(view)[shard_index::shard_count]
-    batches = pictures.batch(batch_size, drop_remainder=True)
-    batch_bytes = batch_size * (4 * image_size**2 + 256 * max_people)
-    if num_workers and not _fits_shared_memory(batch_bytes * 2 * (num_workers + 1)):
-        return TrainBatches(batches, num_workers=0, num_threads=num_workers)
-    return TrainBatches(batches, num_workers=num_workers, num_threads=_THREADS)
+    views = endless(source, seed=seed).random_map(_RandomView(image_size, augment))
+    form = Form(batch_size, image_size, max_people)
+    batches = views[shard_index::shard_count].batch(
+        batch_size, drop_remainder=True, batch_fn=_RenderBatch(form)
+    )
+    if num_workers and not handover.fits(form, num_workers):
+        return TrainBatches(batches, form, num_workers=0, num_threads=num_workers)
+    return TrainBatches(batches, form, num_workers=num_workers, num_threads=_THREADS)
 
 
 def eval_batches(
@@ -127,23 +131,30 @@ class TrainBatches(grain.DatasetIterator):
     """
 
     def __init__(
-        self, batches: grain.MapDataset, *, num_workers: int, num_threads: int
+        self,
+        batches: grain.MapDataset,
+        form: Form,
+        *,
+        num_workers: int,
+        num_threads: int,
     ):
         super().__init__()
         self._batches = batches
+        self._form = form
         self._num_workers = num_workers
         self._num_threads = num_threads
         self._taken = 0
-        self._running: list[grain.DatasetIterator] = []  # at most one
+        # Nothing, or the memory of the workers and Grain's iterator.
+        self._running: list[Any] = []
         # Also at the program's end, while there still are modules to do it with.
         weakref.finalize(self, _end, self._running)
 
     def __next__(self) -> Batch:
         self.start_prefetch()
-        batch = next(self._running[0])
+        blocks, iterator = self._running
+        batch = blocks.take(next(iterator))
         self._taken += 1
-        # Out of shared memory at once: nobody has to know when it is free again.
-        return jax.tree.map(np.array, batch) if self._num_workers else batch
+        return batch
 
     def get_state(self) -> dict[str, int]:
         return {"batches_taken": self._taken}
@@ -156,15 +167,19 @@ class TrainBatches(grain.DatasetIterator):
         """Starts threads or processes ahead of the first batch. Idempotent."""
         self._assert_not_closed()
         if not self._running:
-            self._running.append(self._start())
-            self._running[0].start_prefetch()
+            blocks = Blocks(self._form, self._num_workers)
+            self._running.append(blocks)
+            self._running.append(self._start(blocks))
+            self._running[1].start_prefetch()
 
     def close(self) -> None:
         """Ends threads and processes. Idempotent."""
-        _end(self._running)
+        # Grain's __del__ closes again, when there may be no modules left.
+        if not self._closed:
+            _end(self._running)
         super().close()
 
-    def _start(self) -> grain.DatasetIterator:
+    def _start(self, blocks: Blocks) -> grain.DatasetIterator:
         rest = self._batches[self._taken :]
         if not self._num_workers:
             return iter(rest.to_iter_dataset(_read_ahead(self._num_threads)))
@@ -175,32 +190,53 @@ class TrainBatches(grain.DatasetIterator):
             num_workers=self._num_workers, per_worker_buffer_size=1
         )
         dataset = rest.to_iter_dataset(inline)
-        return iter(dataset.mp_prefetch(workers, worker_init_fn=_prepare_worker))
+        prepare = functools.partial(_prepare_worker, blocks.names)
+        return iter(dataset.mp_prefetch(workers, worker_init_fn=prepare))
 
 
-def _end(running: list[grain.DatasetIterator]) -> None:
-    while running:
+def _end(running: list[Any]) -> None:
+    while running:  # the iterator first: it ends the workers
         running.pop().close()
+
+
+# What is left to do for a picture: the record, its view, and the factors of its colors.
+_Task = tuple[Record, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
 class _RandomView(grain.transforms.RandomMap):
-    """Record -> Batch of one random view, without batch axis."""
+    """Record -> what is to be made of it: all that is random, and little work."""
 
     image_size: int
-    max_people: int
     augment: AugmentSettings
 
-    def random_map(self, element: Record, rng: np.random.Generator) -> Batch:
+    def random_map(self, element: Record, rng: np.random.Generator) -> _Task:
         height, width = (int(side) for side in element["size"])
-        side = self.image_size
         to_input = random_affine(
-            rng, height=height, width=width, side=side, settings=self.augment
+            rng,
+            height=height,
+            width=width,
+            side=self.image_size,
+            settings=self.augment,
         )
-        sample = decode_record(element, shrink=1 / scale_of(to_input))
-        image = jitter_color(sample.image, rng, strength=self.augment.color)
-        sample = dataclasses.replace(sample, image=image)
-        return render(sample, to_input, side=side, max_people=self.max_people)
+        return element, to_input, random_color(rng, strength=self.augment.color)
+
+
+@dataclass(frozen=True)
+class _RenderBatch:
+    """What is to be made of some records -> a batch, made where it stays."""
+
+    form: Form
+
+    def __call__(self, tasks: Sequence[_Task]) -> Batch | Place:
+        return handover.filled(self.form, functools.partial(self._fill, tasks))
+
+    def _fill(self, tasks: Sequence[_Task], batch: Batch) -> None:
+        for row, (record, to_input, factors) in enumerate(tasks):
+            sample = decode_record(record, shrink=1 / scale_of(to_input))
+            image = change_color(sample.image, factors)
+            sample = dataclasses.replace(sample, image=image)
+            render_into(batch, row, sample, to_input)
 
 
 @dataclass(frozen=True)
@@ -231,24 +267,9 @@ def _read_ahead(num_threads: int) -> grain.ReadOptions:
     return grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=num_threads)
 
 
-def _prepare_worker(index: int, count: int) -> None:
-    del index, count
+def _prepare_worker(blocks: tuple[str, ...], index: int, count: int) -> None:
+    del count
+    handover.attach(blocks, index)
     cv2.setNumThreads(0)  # workers are what runs in parallel
     # Should anything in a worker ask JAX, it must not take the trainer's accelerator.
     jax.config.update("jax_platforms", "cpu")
-
-
-def _fits_shared_memory(wanted: int) -> bool:
-    """Whether processes can hand over batches; a full /dev/shm kills them silently."""
-    try:
-        free = shutil.disk_usage("/dev/shm").free
-    except OSError:  # not Linux: no such limit
-        return True
-    if free < wanted:
-        _log.warning(
-            "/dev/shm has %d MB free, and worker processes want %d MB for batches: "
-            "threads take their place. Containers can be given more (--shm-size).",
-            free // 2**20,
-            wanted // 2**20,
-        )
-    return free >= wanted

@@ -23,6 +23,7 @@ from poseseg_jax.data.coco_persons.coco_persons_dataset_builder import (
     CocoPersonsConfig,
     Source,
 )
+from poseseg_jax.data.records import Records
 from poseseg_jax.data.sampling import Mixture, Subset
 
 _log = logging.getLogger(__name__)
@@ -241,7 +242,7 @@ def _prepared(
         train=_reduced(builder, (num_multi, num_single), reduction, reduction_by)
         if counts
         else cast(Any, ()),
-        val=builder.as_data_source("val"),
+        val=Records.of(builder, "val"),
         val_annotations=folder / VAL_ANNOTATIONS,
         num_multi=num_multi,
         num_single=num_single,
@@ -295,7 +296,7 @@ def _reduced(
         )
     if reduced_by == "random":
         order = random_positions(sum(counts), seed=builder.builder_config.order_seed)
-        return Subset(builder.as_data_source("train"), order[:left])
+        return Subset(Records.of(builder, "train"), order[:left])
     if reduced_by == "reweight":
-        return Mixture(builder.as_data_source("train"), num_multi, left - num_multi)
-    return builder.as_data_source(f"train[:{left}]")
+        return Mixture(Records.of(builder, "train"), num_multi, left - num_multi)
+    return Records.of(builder, f"train[:{left}]")

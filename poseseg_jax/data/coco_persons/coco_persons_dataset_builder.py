@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
@@ -25,6 +24,7 @@ from poseseg_jax.data.bias import HEAD_COUNTS, count_heads, training_order
 from poseseg_jax.data.coco_persons import coco2017, summary
 from poseseg_jax.data.decoding import decode_image
 from poseseg_jax.data.progress import Progress
+from poseseg_jax.data.run_lengths import encode_runs
 from poseseg_jax.skeleton import NUM_KEYPOINTS
 
 # The ground truth of exactly the pictures in the split, kept beside the records.
@@ -67,10 +67,11 @@ class CocoPersonsConfig(tfds.core.BuilderConfig):
 class Builder(tfds.core.GeneratorBasedBuilder):
     """See README.md. The record's fields are described in `_info`."""
 
-    VERSION = tfds.core.Version("1.1.0")
+    VERSION = tfds.core.Version("2.0.0")
     RELEASE_NOTES = {  # noqa: RUF012  TFDS reads a plain dict
         "1.0.0": "First.",
-        "1.1.0": "Written in order, with the sizes of its files and a report.",
+        "2.0.0": "The people map as run lengths, which are decoded faster than a PNG; "
+        "written in order, with the sizes of its files and a report.",
     }
 
     def __init__(self, *, file_format: Any = "array_record", **kwargs: Any):
@@ -84,7 +85,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             features=features.FeaturesDict(
                 {
                     "image": features.Tensor(**data, doc="The picture's file"),
-                    "people": features.Tensor(**data, doc="PNG: whose is each pixel"),
+                    "people": features.Tensor(
+                        **data, doc="Run lengths: whose is each pixel"
+                    ),
                     "image_id": features.Scalar(np.int64),
                     "file_name": features.Text(),
                     "size": features.Tensor(
@@ -227,7 +230,7 @@ def make_record(picture: Picture, images: AnyPath) -> dict[str, Any]:
     shape = (count, NUM_KEYPOINTS)
     return {
         "image": data,
-        "people": cv2.imencode(".png", people_map(picture))[1].tobytes(),
+        "people": encode_runs(people_map(picture)),
         "image_id": picture.image_id,
         "file_name": picture.file_name,
         "size": np.array([height, width], np.int32),

@@ -1,0 +1,263 @@
+"""The input pipeline beside a bare loop of JPEG decoding and one warp.
+
+The pipeline is the one of training: prepared records -> augmented batches, in this
+process (0 workers) and in 1, 2, ... loader processes. The bare loop does for the same
+pictures, in the same views, what no pipeline can leave out: one thread decodes the
+bytes at full size and warps them once to the input's size; people, colour and batches
+are no concern of it. The pictures are read once before, so that no disk is measured.
+
+"per core" is per second of processor time, of this process and all its children: what
+a core gives that does nothing else.
+"""
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks import report
+from benchmarks.loader_stages import stages
+from benchmarks.report import Row
+from configs import base
+from poseseg_jax.data.augment import AugmentSettings
+from poseseg_jax.data.pipeline import TrainBatches, train_batches
+from poseseg_jax.data.prepared import EMBEDDED, DataSettings, prepare, prepare_val
+
+_BARE = "bare loop"
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some records of a source."""
+
+    source: Any
+    indices: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.source[self.indices[index]]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one picture, in seconds."""
+
+    wall: float
+    processor: float
+
+
+def main(argv: Sequence[str]) -> list[Row]:
+    """Measures; the flags are described by --help.
+
+    Raises:
+      ValueError: for data that cannot be used.
+    """
+    args = _parse(argv)
+    source = _source(args)
+    augment = AugmentSettings(**base.get_config().augment)
+    batches = {
+        workers: train_batches(
+            source,
+            image_size=args.image_size,
+            max_people=base.get_config().data.max_people,
+            augment=augment,
+            batch_size=args.batch_size,
+            seed=0,
+            num_workers=workers,
+        )
+        for workers in args.workers
+    }
+    try:
+        bare = _bare_loop(source, next(iter(batches.values())), args.image_size)
+        tasks: dict[str, Callable[[], Cost]] = {_BARE: bare}
+        for workers, iterator in batches.items():
+            tasks[_name(workers)] = _loader(iterator, len(source), args.batch_size)
+        for task in tasks.values():
+            task()  # starts processes, opens files, fills caches
+        costs = report.alternate(tasks, args.repeats)
+    finally:
+        for iterator in batches.values():
+            iterator.close()
+    parts = stages(source, side=args.image_size, augment=augment, repeats=args.repeats)
+    return [*_speeds(costs), *_shares(costs, parts)]
+
+
+def _name(workers: int) -> str:
+    return "1 worker" if workers == 1 else f"{workers} workers"
+
+
+def _parse(argv: Sequence[str]) -> Any:
+    flags = report.parser("loader", "The input pipeline beside a bare loop.")
+    flags.add_argument("--root", default="", help="data in COCO's layout: train2017")
+    flags.add_argument("--annotations", type=Path, help="instead: a COCO-keypoint file")
+    flags.add_argument("--images", type=Path, help="and the folder of its pictures")
+    flags.add_argument("--prepared_dir", default="", help="as data.prepared_dir")
+    flags.add_argument("--image_size", type=int, default=401, help="input side, px")
+    flags.add_argument("--batch_size", type=int, default=8)
+    flags.add_argument("--pictures", type=int, default=512, help="to measure with")
+    flags.add_argument(
+        "--workers",
+        type=lambda text: [int(number) for number in text.split(",")],
+        default=[0, 1, 2],
+        help="loader processes, 0: threads; a list with commas",
+    )
+    args = flags.parse_args(argv)
+    if args.smallest:
+        args.repeats, args.pictures, args.image_size = 1, 8, 33
+        args.batch_size, args.workers = 4, [0, 1]
+    return args
+
+
+def _source(args: Any) -> Subset:
+    """Pictures from all over the split, as many as make whole batches."""
+    if args.annotations:
+        if not args.images:
+            raise ValueError("--annotations wants --images, the folder of its pictures")
+        split = prepare_val(
+            args.annotations, args.images, prepared_dir=args.prepared_dir
+        ).val
+    else:
+        data = base.get_config().data.to_dict() | {
+            "root": args.root or EMBEDDED,
+            "prepared_dir": args.prepared_dir,
+            "embedded_train": args.pictures,
+            "embedded_val": 1,
+        }
+        split = prepare(DataSettings(**data)).train
+    count = min(args.pictures, len(split)) // args.batch_size * args.batch_size
+    if not count:
+        raise ValueError(f"{len(split)} pictures make no batch of {args.batch_size}")
+    places = np.linspace(0, len(split) - 1, count).round().astype(int)
+    return Subset(split, tuple(places.tolist()))
+
+
+def _bare_loop(source: Subset, batches: TrainBatches, side: int) -> Callable[[], Cost]:
+    """Decodes and warps all pictures, to the views that the pipeline gives of them."""
+    views: dict[int, np.ndarray] = {}
+    while len(views) < len(source):
+        batch = next(batches)
+        views |= dict(zip(batch.image_id.tolist(), batch.to_input, strict=True))
+    pictures = [
+        (np.frombuffer(record["image"], np.uint8), views[int(record["image_id"])])
+        for record in (source[index] for index in range(len(source)))
+    ]
+
+    def loop() -> None:
+        for data, view in pictures:
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+            cv2.warpAffine(image, view, (side, side), flags=cv2.INTER_LINEAR)
+
+    def measure() -> Cost:
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+        _settle(_family(os.getpid()))
+        wall, processor = time.perf_counter(), time.process_time()
+        loop()
+        wall, processor = time.perf_counter() - wall, time.process_time() - processor
+        cv2.setNumThreads(threads)
+        return Cost(wall / len(pictures), processor / len(pictures))
+
+    return measure
+
+
+def _loader(batches: TrainBatches, pictures: int, batch_size: int):
+    """Takes as many batches as hold all pictures once.
+
+    Processor time runs from rest to rest, when all that is made ahead is made: so as
+    many batches are made as are taken. Wall time begins when what had been made ahead
+    is used up.
+    """
+
+    def measure() -> Cost:
+        processes = _family(os.getpid())
+        processor = _settle(processes)
+        ahead = 0
+        while ahead < 8:
+            next(batches)
+            ahead += 1
+        start = time.perf_counter()
+        for _ in range(pictures // batch_size):
+            next(batches)
+        wall = time.perf_counter() - start
+        processor = _settle(processes) - processor
+        return Cost(wall / pictures, processor / (pictures + ahead * batch_size))
+
+    return measure
+
+
+def _settle(processes: list[int]) -> float:
+    """Waits until nobody makes batches ahead any more.
+
+    Returns:
+      The processor time that they have spent until then, seconds.
+    """
+    before, now = -1.0, 0.0
+    while now - before > 1e-3:
+        time.sleep(0.1)
+        before, now = now, sum(_clock(process) for process in processes)
+    return now
+
+
+def _family(process: int) -> list[int]:
+    """A process and its descendants."""
+    found = [process]
+    for thread in Path(f"/proc/{process}/task").iterdir():
+        for child in (thread / "children").read_text().split():
+            found += _family(int(child))
+    return found
+
+
+def _clock(process: int) -> float:
+    # What clock_getcpuclockid of Linux' C library gives.
+    return time.clock_gettime((~process << 3) | 2)
+
+
+def _speeds(costs: dict[str, list[Cost]]) -> list[Row]:
+    """Pictures per second and per core of each way to load."""
+    rows = []
+    for attribute, what in (("wall", ""), ("processor", ", per core")):
+        series = {
+            name: [1 / getattr(cost, attribute) for cost in measured]
+            for name, measured in costs.items()
+        }
+        rows += [
+            Row(
+                name=name + what,
+                value=statistics.median(values),
+                unit="pictures/s",
+                reference=_BARE + what,
+                ratio=report.median_ratio(values, series[_BARE]),
+            )
+            for name, values in series.items()
+        ]
+    return rows
+
+
+def _shares(costs: dict[str, list[Cost]], parts: dict[str, list[float]]) -> list[Row]:
+    """Where a picture's processor time goes, as shares of the bare loop's."""
+    spent = {
+        name: statistics.median(cost.processor for cost in measured)
+        for name, measured in costs.items()
+    }
+    times = {name: statistics.median(values) for name, values in parts.items()}
+    inline = sum(times.values())
+    if "0 workers" in spent:
+        times["batch, and Grain's threads"] = spent["0 workers"] - inline
+    if "1 worker" in spent:
+        times["batch, and hand-over by a process"] = spent["1 worker"] - inline
+    return [
+        Row(name, 1e3 * seconds, "ms/picture", _BARE, seconds / spent[_BARE])
+        for name, seconds in times.items()
+    ]
+
+
+if __name__ == "__main__":
+    report.run("loader", main)
