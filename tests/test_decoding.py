@@ -104,10 +104,12 @@ def test_broken_pictures_are_named(what, fields, message):
 
 def test_a_people_map_is_read_without_its_picture():
     codes = np.arange(63, dtype=np.uint8).reshape(9, 7)
-    record = make_record(np.zeros((9, 7, 3), np.uint8), people=encode(codes), image=b"")
+    record = make_record(
+        np.zeros((9, 7, 3), np.uint8), people=encode_runs(codes), image=b""
+    )
     np.testing.assert_array_equal(decode_people(record), codes)
-    small = {**record, "people": encode(codes[:5])}
-    with pytest.raises(ValueError, match=r"139\.jpg .*people map.* 5 x 7 .* 9 x 7"):
+    small = {**record, "people": encode_runs(codes[:5])}
+    with pytest.raises(ValueError, match=r"139\.jpg .*people map: .*5 x 7 .*9 x 7"):
         decode_people(small)
 
 

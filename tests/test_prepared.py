@@ -262,7 +262,7 @@ def test_who_validates_on_what_is_learned_is_told(settings, caplog):
 @pytest.mark.parametrize("side", [30, 40])
 def test_a_set_without_small_persons_is_pointed_out(settings, caplog, side):
     images = [image(i) for i in range(1, 101)]
-    people = [person(i, i, area=side**2) for i in range(1, 101)]
+    people = [person(i, i, box=(1, 1, side, side)) for i in range(1, 101)]
     content = {"train": document(images, people), "val": splits()["val"]}
     write_folder(prepared.Path(settings.root), content)
     prepare(settings)
@@ -318,7 +318,7 @@ def test_without_a_mask_the_pixels_are_not_asked_and_the_keypoints_are(settings)
 
 
 def test_cocopersons_files_are_known_by_their_name(settings, tmp_path, caplog):
-    entries = document([image(22)], [person(1, 22, area=2000)])
+    entries = document([image(22)], [person(1, 22, box=(1, 1, 50, 40))])
     file = write_json(tmp_path / "person_keypoints_val2017_pose2seg.json", entries)
     images = prepared.Path(settings.root) / "val2017"
     prepare_val(file, images, prepared_dir=settings.prepared_dir)
