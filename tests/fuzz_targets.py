@@ -94,6 +94,8 @@ def _check_nothing_is_lost(content: dict, read: AnnotationFile) -> None:
     known = {e.get("id") for e in there if type(e.get("id")) is int}
     assert {i for i in known if 0 <= i < 2**63} == set(kept) | (left_out & known)
     assert nameless or len(there) == len(content["images"])
+    names = [picture.file_name for picture in read.pictures]
+    assert len(names) == len(set(names))
     for picture in read.pictures:
         entries = [
             entry
@@ -168,21 +170,30 @@ def good_document() -> dict:
     return made
 
 
-ODD = (
-    *(None, True, False, 0, -1, 1, 2, 3, 1.0, 0.5, 1e-300, -0.0, 1e9, 1e300),
-    *(2**31, 2**53, 2**63 - 1, 2**63, -(2**63), 10**30, 10**400, -(10**400)),
-    *(float("nan"), float("inf"), float("-inf"), 65500, 1_000_000),
+ODD_NUMBERS = (
+    *(0, -1, 1, 2, 3, 1.0, 0.5, 1e-300, -0.0, 1e9, 1e300, 65500, 1_000_000, True),
+    *(2**31, 2**53, 2**63 - 1, 2**63, -(2**63), 10**30, 10**299, 10**400, -(10**400)),
+    *(float("nan"), float("inf"), float("-inf"), None, "1"),
+)
+ODD_TEXTS = (
     *("", "1", "person", "..", "a/../b", "/etc/passwd", "a\0b", "a\nb", "\ud800", "é"),
     *("x" * 300, "000000000001.png", "000000000002.png", "[[[[", "0", "PPPP0", "é0"),
-    *([], [[]], {}, [1], [0] * 51, [0, 0, 2] * 17, [0.5, 0.5, 2] * 17, [1, 1, 0] * 17),
+)
+ODD_LISTS = (
+    *([], [[]], [1], [0] * 51, [0, 0, 2] * 17, [0.5, 0.5, 2] * 17, [1, 1, 0] * 17),
     *([[1, 1, 5, 5]], [[1, 1, 5, 1, 5, 5]], [[0, 0, 1e9, 0, 1, 1]], [[0, 0] * 3000]),
     *([0, 0, 1, 1], [0, 0, 0, 0], [1e6, 0, 1, 1], [3, 4, 12, 10**400], [24, 30]),
+    functools.reduce(lambda inner, _: [inner], range(50), []),
+)
+ODD_OBJECTS = (
+    *({}, {"id": 1}, {"id": 1, "name": "person", "keypoints": ["nose"] * 17}),
     *({"size": [24, 30], "counts": [720]}, {"size": [24, 30], "counts": [0, 0, 720]}),
     *({"size": [24, 30], "counts": "oooooooooooo0"}, {"size": [30, 24], "counts": "0"}),
-    *({"id": 1}, {"id": 1, "name": "person", "keypoints": ["nose"] * 17}),
-    functools.reduce(lambda inner, _: [inner], range(50), []),
+    *({"size": [24.0, 30.0], "counts": [720]}, {"size": [24, 30], "counts": "`0é1"}),
     functools.reduce(lambda inner, _: {"a": inner}, range(80), 1),
 )
+ODD = (*ODD_NUMBERS, *ODD_TEXTS, *ODD_LISTS, *ODD_OBJECTS)
+ODD_OF = {str: ODD_TEXTS, list: ODD_LISTS, dict: ODD_OBJECTS}
 
 
 def changed(content: Any, changes: bytes) -> Any:
@@ -201,7 +212,8 @@ def _change(content: Any, place: int, how: int, what: int) -> None:
     value = holder[key]
     match how % 8:
         case 0 | 1 | 2:
-            holder[key] = json.loads(json.dumps(ODD[what % len(ODD)]))
+            odd = ODD if how % 8 == 2 else ODD_OF.get(type(value), ODD_NUMBERS)
+            holder[key] = json.loads(json.dumps(odd[what % len(odd)]))
         case 3:
             del holder[key]
         case 4 if isinstance(holder, list):
@@ -249,16 +261,20 @@ def read_segmentation(data: bytes) -> None:
     """Checks a segmentation; what passes has pycocotools' pixels.
 
     Bytes: how they are meant, height, width, and then text, run lengths, corners, JSON,
-    or the pixels of a mask that has to come back from all ways of writing it.
+    or the pixels of a mask that has to come back from all ways of writing it, or whose
+    text is changed.
     """
     if len(data) < 3:
         return
-    how, height, width, rest = data[0] % 6, data[1] % 48 + 1, data[2] % 48 + 1, data[3:]
+    how, height, width, rest = data[0], data[1] % 48 + 1, data[2] % 48 + 1, data[3:]
     size = {"height": height, "width": width}
-    if how == 5:
+    if how % 8 == 5:
         _check_round_trip(rest, height, width)
         return
-    segmentation = _made(how, rest, height, width)
+    segmentation = _made(how % 8, rest, height, width)
+    if how >= 8 and isinstance(segmentation, dict):
+        odd = ([width, height], [float(height), width], [height, True], f"{height}", [])
+        segmentation["size"] = odd[how // 8 % len(odd)]
     if accepted("", _checked, segmentation, size) is None:
         return
     pixels = to_mask(segmentation, **size)
@@ -287,10 +303,33 @@ def _made(how: int, rest: bytes, height: int, width: int) -> Any:
         parts = 1 + len(rest) % 4
         step = max(len(corners) // parts, 1)
         return [corners[i : i + step] for i in range(0, len(corners), step)]
+    if how in (6, 7):  # the text of a mask, changed in two places
+        text = coco_mask.encode(_mask_of(rest[4:], height, width))["counts"].decode()
+        for place, what in (rest[:2], rest[2:4]) if len(rest) > 4 else ():
+            text = _other_text(text, place, what)
+        return {"size": size, "counts": text}
     try:
         return json.loads(rest)
     except (ValueError, RecursionError):
         return rest.decode("latin-1")
+
+
+def _other_text(text: str, place: int, what: int) -> str:
+    """A text with another way of writing a number, or another letter."""
+    place %= len(text)
+    letter, rest = text[place], text[place + 1 :]
+    digit = ord(letter) - 48
+    if what < 64 and 0 <= digit < 32:  # a last digit, to which more of 0 or -1 are put
+        more = "P" * (what % 20) + "0" if digit < 16 else "o" * (what % 20) + "O"
+        return text[:place] + chr(80 + digit) + more + rest
+    if what < 128:
+        return text.replace(letter, "éß?~"[what % 4])
+    return text[:place] + chr(what % 64 + 48) + rest
+
+
+def _mask_of(rest: bytes, height: int, width: int) -> np.ndarray:
+    bits = np.unpackbits(np.frombuffer(rest or b"\0", np.uint8))
+    return np.asfortranarray(np.resize(bits, (height, width)))
 
 
 def _even(data: bytes) -> bytes:
@@ -311,8 +350,7 @@ def oracle(segmentation: Any, height: int, width: int) -> np.ndarray:
 
 
 def _check_round_trip(rest: bytes, height: int, width: int) -> None:
-    bits = np.unpackbits(np.frombuffer(rest or b"\0", np.uint8))
-    mask = np.asfortranarray(np.resize(bits, (height, width)))
+    mask = _mask_of(rest, height, width)
     text = coco_mask.encode(mask)["counts"]
     changes = np.flatnonzero(np.diff(mask.flatten("F"), prepend=0, append=2))
     counts = np.diff(changes, prepend=0).tolist()
@@ -337,6 +375,13 @@ def segmentation_seeds() -> list[bytes]:
         b'\4\x17\x1d{"size": [24, 30], "counts": [10, 710]}',
         b'\4\x17\x1d{"size": [24, 30], "counts": "oooo0"}',
         b"\5\x17\x1d" + b"\x0f\xf3\x81" * 9,
+        *(b"\6\x17\x1d" + bytes([i, 60 + i, i, i]) + b"\x0f\xf3" * 9 for i in range(8)),
+        # Runs of 15, which are written as a question mark.
+        *(
+            b"\6\x17\x1d" + bytes([i, 66, i, 66]) + b"\0\1\xff\xfc" * 6
+            for i in range(4)
+        ),
+        *(b"\x0e\x17\x1d\0\0\0\0" + bytes([i]) for i in range(4)),
     ]
 
 
