@@ -1,9 +1,10 @@
-"""What the README says is so."""
+"""What the README and the documents say is so."""
 
 import pytest
 
 from tests import documented
 
+DOCS = documented.REPOSITORY / "docs"
 GOOD = """
 See [the licence](LICENSE), `configs/bias{30,80}.py:tiny`, `configs/*.py`, `hough.py`,
 `decode/hough.py`, `Makefile`, `poseseg_jax.inference.restore(workdir)`, `make lint`,
@@ -52,8 +53,12 @@ BAD |= {f"```bash\n{text}\n```": problem for text, problem in BAD_COMMANDS.items
 BAD["```python\nfrom poseseg_jax.inference import nothing\n```"] = "inference.nothing"
 
 
-def test_all_that_the_readme_names_is_there():
-    assert not documented.problems((documented.REPOSITORY / "README.md").read_text())
+TEXTS = ["README.md", *(f"docs/{p.name}" for p in sorted(DOCS.glob("*.md")))]
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_all_that_it_names_is_there(name):
+    assert not documented.problems((documented.REPOSITORY / name).read_text())
 
 
 def test_what_is_there_is_no_problem():
