@@ -23,8 +23,9 @@ from pycocotools import mask as coco_mask
 from poseseg_jax.coco import scoring
 from poseseg_jax.coco.annotations import AnnotationFile, parse, people_map
 from poseseg_jax.coco.document import read_document
-from poseseg_jax.coco.picture import MAX_PIXELS
+from poseseg_jax.coco.picture import MAX_PIXELS, parse_picture
 from poseseg_jax.coco.segmentation import check_segmentation, to_mask
+from poseseg_jax.data.coco_persons.coco_persons_dataset_builder import make_record
 from poseseg_jax.data.decoding import decode_image, decode_record
 from poseseg_jax.structs import IGNORE, SEVERAL, UNKNOWN_MASK
 from tests.coco_files import document, image, person
@@ -389,41 +390,33 @@ def segmentation_seeds() -> list[bytes]:
 
 
 def read_picture(data: bytes) -> None:
-    """Decodes a picture file, whole, reduced, and as part of a record.
+    """Decodes a picture file, whole, reduced, and on its way into a record and out.
 
-    If the first byte is odd, checksums of a PNG are put right first: decoders refuse
+    If the first byte is large, checksums of a PNG are put right first: decoders refuse
     nearly every other change.
     """
-    odd, data = data[:1] > b"\x7f", data[1:]
-    if odd:
+    is_mended, data = data[:1] > b"\x7f", data[1:]
+    if is_mended:
         data = with_right_checksums(data)
     whole = accepted(NAME, decode_image, data, name=NAME)
     reduced = accepted(NAME, decode_image, data, name=NAME, reduction=8)
     for pixels in (whole, reduced):
         assert pixels is None or (pixels.dtype, pixels.ndim) == (np.uint8, 3)
-    if whole is None:
-        size = [48, 64]
-    else:
-        size = list(whole.shape[:2])
-        assert 0 < whole.shape[0] * whole.shape[1] <= MAX_PIXELS
-        assert whole.shape[2] == 3
-    blank = cv2.imencode(".png", np.zeros(size, np.uint8))[1].tobytes()
-    for image_bytes, people in ((data, blank), (blank, data)):
-        record = {
-            "image": image_bytes,
-            "people": people,
-            "image_id": np.int64(7),
-            "file_name": b"some-picture.jpg",
-            "size": np.array(size, np.int32),
-            "keypoints": np.zeros((0, 17, 2), np.float32),
-            "visibility": np.zeros((0, 17), np.uint8),
-            "box": np.zeros((0, 4), np.float32),
-            "area": np.zeros(0, np.float32),
-            "has_mask": np.zeros(0, bool),
-        }
-        sample = accepted(NAME, decode_record, record)
-        assert (sample is None) == (whole is None)
-        assert sample is None or list(sample.people.shape) == size
+    height, width = (24, 30) if whole is None else whole.shape[:2]
+    assert 0 < height * width <= MAX_PIXELS
+    name = "some-picture.jpg"
+    entry = {"id": 7, "file_name": name, "height": height, "width": width}
+    (_folder() / name).write_bytes(data)
+    record = accepted(NAME, make_record, parse_picture(entry, []), _folder())
+    assert (record is None) == (whole is None)
+    if record is None:
+        return
+    sample = decode_record(record)
+    np.testing.assert_array_equal(sample.image, whole)
+    assert not sample.people.any()
+    assert sample.people.shape == (height, width)
+    sample = accepted(NAME, decode_record, {**record, "people": data})
+    assert sample is None or sample.people.shape == (height, width)
 
 
 def with_right_checksums(data: bytes) -> bytes:

@@ -26,6 +26,10 @@ FOUND = {
         "annotations",
         with_labels(0, id=[good_document()] * 9, image_id=2),
     ),
+    "a negative number with a seventh digit is another one in pycocotools": (
+        "segmentation",
+        bytes.fromhex("063d171d054105050ff33f0200"),
+    ),
     "a crowd's area of null reached pycocotools": (
         "annotations",
         with_labels(3, area=None),
