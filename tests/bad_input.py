@@ -361,6 +361,7 @@ LABELS = [
     Labels("empty runs between others", runs([20, 0, 3052])),
     Labels("run lengths as text of other letters", runs("P`é0")),
     Labels("run lengths as text that is cut off", runs("PPo")),
+    Labels("run lengths as text of too many digits", runs("PPPPPP000")),
     Labels("run lengths as text with endless numbers", runs("o" * 40 + "0")),
     Labels(
         "253 people in a picture",

@@ -23,8 +23,9 @@ from pycocotools import mask as coco_mask
 from poseseg_jax.coco import scoring
 from poseseg_jax.coco.annotations import AnnotationFile, parse, people_map
 from poseseg_jax.coco.document import read_document
-from poseseg_jax.coco.picture import MAX_PIXELS
+from poseseg_jax.coco.picture import MAX_PIXELS, parse_picture
 from poseseg_jax.coco.segmentation import check_segmentation, to_mask
+from poseseg_jax.data.coco_persons.coco_persons_dataset_builder import make_record
 from poseseg_jax.data.decoding import decode_image, decode_record
 from poseseg_jax.structs import IGNORE, SEVERAL, UNKNOWN_MASK
 from tests.coco_files import document, image, person
@@ -94,6 +95,8 @@ def _check_nothing_is_lost(content: dict, read: AnnotationFile) -> None:
     known = {e.get("id") for e in there if type(e.get("id")) is int}
     assert {i for i in known if 0 <= i < 2**63} == set(kept) | (left_out & known)
     assert nameless or len(there) == len(content["images"])
+    names = [picture.file_name for picture in read.pictures]
+    assert len(names) == len(set(names))
     for picture in read.pictures:
         entries = [
             entry
@@ -168,21 +171,30 @@ def good_document() -> dict:
     return made
 
 
-ODD = (
-    *(None, True, False, 0, -1, 1, 2, 3, 1.0, 0.5, 1e-300, -0.0, 1e9, 1e300),
-    *(2**31, 2**53, 2**63 - 1, 2**63, -(2**63), 10**30, 10**400, -(10**400)),
-    *(float("nan"), float("inf"), float("-inf"), 65500, 1_000_000),
+ODD_NUMBERS = (
+    *(0, -1, 1, 2, 3, 1.0, 0.5, 1e-300, -0.0, 1e9, 1e300, 65500, 1_000_000, True),
+    *(2**31, 2**53, 2**63 - 1, 2**63, -(2**63), 10**30, 10**299, 10**400, -(10**400)),
+    *(float("nan"), float("inf"), float("-inf"), None, "1"),
+)
+ODD_TEXTS = (
     *("", "1", "person", "..", "a/../b", "/etc/passwd", "a\0b", "a\nb", "\ud800", "é"),
     *("x" * 300, "000000000001.png", "000000000002.png", "[[[[", "0", "PPPP0", "é0"),
-    *([], [[]], {}, [1], [0] * 51, [0, 0, 2] * 17, [0.5, 0.5, 2] * 17, [1, 1, 0] * 17),
+)
+ODD_LISTS = (
+    *([], [[]], [1], [0] * 51, [0, 0, 2] * 17, [0.5, 0.5, 2] * 17, [1, 1, 0] * 17),
     *([[1, 1, 5, 5]], [[1, 1, 5, 1, 5, 5]], [[0, 0, 1e9, 0, 1, 1]], [[0, 0] * 3000]),
     *([0, 0, 1, 1], [0, 0, 0, 0], [1e6, 0, 1, 1], [3, 4, 12, 10**400], [24, 30]),
+    functools.reduce(lambda inner, _: [inner], range(50), []),
+)
+ODD_OBJECTS = (
+    *({}, {"id": 1}, {"id": 1, "name": "person", "keypoints": ["nose"] * 17}),
     *({"size": [24, 30], "counts": [720]}, {"size": [24, 30], "counts": [0, 0, 720]}),
     *({"size": [24, 30], "counts": "oooooooooooo0"}, {"size": [30, 24], "counts": "0"}),
-    *({"id": 1}, {"id": 1, "name": "person", "keypoints": ["nose"] * 17}),
-    functools.reduce(lambda inner, _: [inner], range(50), []),
+    *({"size": [24.0, 30.0], "counts": [720]}, {"size": [24, 30], "counts": "`0é1"}),
     functools.reduce(lambda inner, _: {"a": inner}, range(80), 1),
 )
+ODD = (*ODD_NUMBERS, *ODD_TEXTS, *ODD_LISTS, *ODD_OBJECTS)
+ODD_OF = {str: ODD_TEXTS, list: ODD_LISTS, dict: ODD_OBJECTS}
 
 
 def changed(content: Any, changes: bytes) -> Any:
@@ -201,7 +213,8 @@ def _change(content: Any, place: int, how: int, what: int) -> None:
     value = holder[key]
     match how % 8:
         case 0 | 1 | 2:
-            holder[key] = json.loads(json.dumps(ODD[what % len(ODD)]))
+            odd = ODD if how % 8 == 2 else ODD_OF.get(type(value), ODD_NUMBERS)
+            holder[key] = json.loads(json.dumps(odd[what % len(odd)]))
         case 3:
             del holder[key]
         case 4 if isinstance(holder, list):
@@ -249,16 +262,20 @@ def read_segmentation(data: bytes) -> None:
     """Checks a segmentation; what passes has pycocotools' pixels.
 
     Bytes: how they are meant, height, width, and then text, run lengths, corners, JSON,
-    or the pixels of a mask that has to come back from all ways of writing it.
+    or the pixels of a mask that has to come back from all ways of writing it, or whose
+    text is changed.
     """
     if len(data) < 3:
         return
-    how, height, width, rest = data[0] % 6, data[1] % 48 + 1, data[2] % 48 + 1, data[3:]
+    how, height, width, rest = data[0], data[1] % 48 + 1, data[2] % 48 + 1, data[3:]
     size = {"height": height, "width": width}
-    if how == 5:
+    if how % 8 == 5:
         _check_round_trip(rest, height, width)
         return
-    segmentation = _made(how, rest, height, width)
+    segmentation = _made(how % 8, rest, height, width)
+    if how >= 8 and isinstance(segmentation, dict):
+        odd = ([width, height], [float(height), width], [height, True], f"{height}", [])
+        segmentation["size"] = odd[how // 8 % len(odd)]
     if accepted("", _checked, segmentation, size) is None:
         return
     pixels = to_mask(segmentation, **size)
@@ -287,10 +304,33 @@ def _made(how: int, rest: bytes, height: int, width: int) -> Any:
         parts = 1 + len(rest) % 4
         step = max(len(corners) // parts, 1)
         return [corners[i : i + step] for i in range(0, len(corners), step)]
+    if how in (6, 7):  # the text of a mask, changed in two places
+        text = coco_mask.encode(_mask_of(rest[4:], height, width))["counts"].decode()
+        for place, what in (rest[:2], rest[2:4]) if len(rest) > 4 else ():
+            text = _other_text(text, place, what)
+        return {"size": size, "counts": text}
     try:
         return json.loads(rest)
     except (ValueError, RecursionError):
         return rest.decode("latin-1")
+
+
+def _other_text(text: str, place: int, what: int) -> str:
+    """A text with another way of writing a number, or another letter."""
+    place %= len(text)
+    letter, rest = text[place], text[place + 1 :]
+    digit = ord(letter) - 48
+    if what < 64 and 0 <= digit < 32:  # a last digit, to which more of 0 or -1 are put
+        more = "P" * (what % 20) + "0" if digit < 16 else "o" * (what % 20) + "O"
+        return text[:place] + chr(80 + digit) + more + rest
+    if what < 128:
+        return text.replace(letter, "éß?~"[what % 4])
+    return text[:place] + chr(what % 64 + 48) + rest
+
+
+def _mask_of(rest: bytes, height: int, width: int) -> np.ndarray:
+    bits = np.unpackbits(np.frombuffer(rest or b"\0", np.uint8))
+    return np.asfortranarray(np.resize(bits, (height, width)))
 
 
 def _even(data: bytes) -> bytes:
@@ -311,8 +351,7 @@ def oracle(segmentation: Any, height: int, width: int) -> np.ndarray:
 
 
 def _check_round_trip(rest: bytes, height: int, width: int) -> None:
-    bits = np.unpackbits(np.frombuffer(rest or b"\0", np.uint8))
-    mask = np.asfortranarray(np.resize(bits, (height, width)))
+    mask = _mask_of(rest, height, width)
     text = coco_mask.encode(mask)["counts"]
     changes = np.flatnonzero(np.diff(mask.flatten("F"), prepend=0, append=2))
     counts = np.diff(changes, prepend=0).tolist()
@@ -337,6 +376,13 @@ def segmentation_seeds() -> list[bytes]:
         b'\4\x17\x1d{"size": [24, 30], "counts": [10, 710]}',
         b'\4\x17\x1d{"size": [24, 30], "counts": "oooo0"}',
         b"\5\x17\x1d" + b"\x0f\xf3\x81" * 9,
+        *(b"\6\x17\x1d" + bytes([i, 60 + i, i, i]) + b"\x0f\xf3" * 9 for i in range(8)),
+        # Runs of 15, which are written as a question mark.
+        *(
+            b"\6\x17\x1d" + bytes([i, 66, i, 66]) + b"\0\1\xff\xfc" * 6
+            for i in range(4)
+        ),
+        *(b"\x0e\x17\x1d\0\0\0\0" + bytes([i]) for i in range(4)),
     ]
 
 
@@ -344,41 +390,33 @@ def segmentation_seeds() -> list[bytes]:
 
 
 def read_picture(data: bytes) -> None:
-    """Decodes a picture file, whole, reduced, and as part of a record.
+    """Decodes a picture file, whole, reduced, and on its way into a record and out.
 
-    If the first byte is odd, checksums of a PNG are put right first: decoders refuse
+    If the first byte is large, checksums of a PNG are put right first: decoders refuse
     nearly every other change.
     """
-    odd, data = data[:1] > b"\x7f", data[1:]
-    if odd:
+    is_mended, data = data[:1] > b"\x7f", data[1:]
+    if is_mended:
         data = with_right_checksums(data)
     whole = accepted(NAME, decode_image, data, name=NAME)
     reduced = accepted(NAME, decode_image, data, name=NAME, reduction=8)
     for pixels in (whole, reduced):
         assert pixels is None or (pixels.dtype, pixels.ndim) == (np.uint8, 3)
-    if whole is None:
-        size = [48, 64]
-    else:
-        size = list(whole.shape[:2])
-        assert 0 < whole.shape[0] * whole.shape[1] <= MAX_PIXELS
-        assert whole.shape[2] == 3
-    blank = cv2.imencode(".png", np.zeros(size, np.uint8))[1].tobytes()
-    for image_bytes, people in ((data, blank), (blank, data)):
-        record = {
-            "image": image_bytes,
-            "people": people,
-            "image_id": np.int64(7),
-            "file_name": b"some-picture.jpg",
-            "size": np.array(size, np.int32),
-            "keypoints": np.zeros((0, 17, 2), np.float32),
-            "visibility": np.zeros((0, 17), np.uint8),
-            "box": np.zeros((0, 4), np.float32),
-            "area": np.zeros(0, np.float32),
-            "has_mask": np.zeros(0, bool),
-        }
-        sample = accepted(NAME, decode_record, record)
-        assert (sample is None) == (whole is None)
-        assert sample is None or list(sample.people.shape) == size
+    height, width = (24, 30) if whole is None else whole.shape[:2]
+    assert 0 < height * width <= MAX_PIXELS
+    name = "some-picture.jpg"
+    entry = {"id": 7, "file_name": name, "height": height, "width": width}
+    (_folder() / name).write_bytes(data)
+    record = accepted(NAME, make_record, parse_picture(entry, []), _folder())
+    assert (record is None) == (whole is None)
+    if record is None:
+        return
+    sample = decode_record(record)
+    np.testing.assert_array_equal(sample.image, whole)
+    assert not sample.people.any()
+    assert sample.people.shape == (height, width)
+    sample = accepted(NAME, decode_record, {**record, "people": data})
+    assert sample is None or sample.people.shape == (height, width)
 
 
 def with_right_checksums(data: bytes) -> bytes:

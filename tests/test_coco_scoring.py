@@ -160,6 +160,16 @@ def test_a_result_that_cannot_be_scored_is_refused(truth, task, change, message)
         scoring.score(results, truth, task)
 
 
+def test_labelled_keypoints_are_counted_anew(tmp_path):
+    """pycocotools would leave out a person whose file says that there are none."""
+    content = document([image(1)], [person(1, 1, num_keypoints=0)])
+    path = write_json(tmp_path / "truth.json", content)
+    assert (
+        scoring.score(perfect(path, "keypoints"), path, "keypoints")["keypoints/AP"]
+        == ONE
+    )
+
+
 def test_unknown_pictures_and_tasks_are_refused(truth):
     with pytest.raises(ValueError, match=r"not in it, such as \[7\]"):
         scoring.score([], truth, "segm", image_ids=[1, 7])

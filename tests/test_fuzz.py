@@ -4,11 +4,37 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.fuzz import NAMES, Watched, inputs
-from tests.fuzz_targets import TARGETS
+from tests.fuzz_targets import TARGETS, good_document, text_of
 
 EXAMPLES = {"annotations": 60, "segmentation": 150, "picture": 60}
-# Name -> target and input; those of annotations are cases in bad_input.py.
-FOUND: dict[str, tuple[str, bytes]] = {}
+
+
+def with_labels(index: int, **fields: object) -> bytes:
+    """Annotation `index` of the good document, changed."""
+    content = good_document()
+    content["annotations"][index].update(fields)
+    return b"\1" + text_of(content)
+
+
+# What the fuzzers have found: in words -> the target and the input.
+FOUND = {
+    "a message as long as all of its integers": (
+        "annotations",
+        with_labels(0, keypoints=[10**299] * 51),
+    ),
+    "a message as long as all of its lists": (
+        "annotations",
+        with_labels(0, id=[good_document()] * 9, image_id=2),
+    ),
+    "a negative number with a seventh digit is another one in pycocotools": (
+        "segmentation",
+        bytes.fromhex("063d171d054105050ff33f0200"),
+    ),
+    "a crowd's area of null reached pycocotools": (
+        "annotations",
+        with_labels(3, area=None),
+    ),
+}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -24,6 +24,7 @@ __all__ = [
     "Person",
     "Picture",
     "Problem",
+    "is_labelled",
     "load",
     "parse",
     "people_map",
@@ -67,11 +68,20 @@ def load(path: AnyPath, *, on_error: str = "raise") -> AnnotationFile:
     return parse(read_document(path), source=str(path), on_error=on_error)
 
 
+def is_labelled(path: AnyPath) -> bool:
+    """Whether a file holds annotations at all; those of COCO's test sets do not.
+
+    Raises:
+      ValueError: if it cannot be read; see `read_document`.
+    """
+    return "annotations" in read_document(path, need_labels=False)
+
+
 def parse(document: dict, *, source: str, on_error: str = "raise") -> AnnotationFile:
     """Checks every entry of an annotation file.
 
     Args:
-      document: as `read_document` returns it.
+      document: as `read_document` returns it. Without labels, nobody is known.
       source: the file's name, for messages.
       on_error: "raise", or "skip": pictures with a problem are left out and listed.
 
@@ -81,7 +91,8 @@ def parse(document: dict, *, source: str, on_error: str = "raise") -> Annotation
     if on_error not in ON_ERROR:
         raise ValueError(f"on_error is {on_error!r}; expected one of {ON_ERROR}")
     images, problems = _index_images(document["images"])
-    people, num_other = _group_people(document["annotations"], images, problems)
+    annotations = document.get("annotations", [])
+    people, num_other = _group_people(annotations, images, problems)
     bad = {problem.image_id for problem in problems}
     pictures = []
     for image_id in sorted(images):

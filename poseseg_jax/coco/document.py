@@ -24,8 +24,12 @@ MAX_DEPTH = 64
 _LISTS = ("images", "annotations")
 
 
-def read_document(path: AnyPath) -> dict:
+def read_document(path: AnyPath, *, need_labels: bool = True) -> dict:
     """The JSON of an annotation file, its outline checked, its entries not.
+
+    Args:
+      path: `.json` or `.json.gz`.
+      need_labels: whether to refuse a file without 'annotations'.
 
     Raises:
       ValueError: if there is no such file, or it is empty, no JSON, or JSON of another
@@ -44,7 +48,7 @@ def read_document(path: AnyPath) -> dict:
     if not data or data.isspace():
         raise ValueError(f"{source}: empty; expected a COCO-keypoint JSON")
     _check_depth(data, source)
-    document = _with_outline(_decode(data, source), source)
+    document = _with_outline(_decode(data, source), source, need_labels=need_labels)
     _check_categories(document, source)
     return document
 
@@ -88,7 +92,7 @@ _STEP[[ord("["), ord("{")]] = 1
 _STEP[[ord("]"), ord("}")]] = -1
 
 
-def _with_outline(document: object, source: str) -> dict:
+def _with_outline(document: object, source: str, *, need_labels: bool) -> dict:
     if not isinstance(document, dict):
         kind = type(document).__name__
         raise ValueError(
@@ -96,6 +100,8 @@ def _with_outline(document: object, source: str) -> dict:
             "'annotations' (a list is what result files hold)"
         )
     for key in _LISTS:
+        if key == "annotations" and key not in document and not need_labels:
+            continue
         if key not in document:
             raise ValueError(
                 f"{source}: no list {key!r}; found the keys {quote(sorted(document))}, "
@@ -138,7 +144,7 @@ def _check_categories(document: dict, source: str) -> None:
         )
     for category in people:
         _check_keypoint_names(category.get("keypoints"), source)
-    _check_there_are_people(document["annotations"], source)
+    _check_there_are_people(document.get("annotations", []), source)
 
 
 def _check_keypoint_names(names: object, source: str) -> None:

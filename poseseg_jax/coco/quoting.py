@@ -2,6 +2,7 @@
 
 import reprlib
 
+MAX_LENGTH = 150
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel = 3
 _SHORT.maxlist = _SHORT.maxdict = 8
@@ -14,4 +15,6 @@ def quote(value: object) -> str:
     Annotation files are not ours: a value may be an integer of thousands of digits, or
     lists within lists beyond what `repr` can follow.
     """
-    return _SHORT.repr(value)
+    text = _SHORT.repr(value)
+    is_long = len(text) > MAX_LENGTH
+    return f"{text[: MAX_LENGTH - 30]} ... {text[-25:]}" if is_long else text

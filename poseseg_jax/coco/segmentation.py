@@ -20,7 +20,7 @@ Segmentation = list | dict  # polygons, or {"size": [h, w], "counts": ...}
 # Outlines of people are a few times as long as the picture's. pycocotools takes memory
 # for every pixel of an outline, and does not look whether it got it.
 _MAX_OUTLINE = 100
-_MAX_DIGITS = 7  # of a compressed run: 2^34 pixels. More overflow in pycocotools.
+_MAX_DIGITS = 6  # of a compressed run: 2^29 pixels. More overflow in pycocotools.
 
 
 def check_segmentation(segmentation: object, *, height: int, width: int) -> None:

@@ -26,7 +26,8 @@ Record = Mapping[str, Any]
 
 _JPEG_MAGIC = b"\xff\xd8"
 _MISSING = 128
-_MORE = bytes(range(1, 255)) * 2  # as good as random to a Huffman decoder
+# As good as random to a Huffman decoder, with every marker from which it may go on.
+_MORE = b"".join(bytes([*range(1, 255), 0xFF, 0xD0 + i]) for i in range(8))
 _COLOR_FLAGS = {
     1: cv2.IMREAD_COLOR_RGB,
     # OpenCV names no reduced RGB; "gray" is the reduction alone.
