@@ -63,6 +63,8 @@ class EvalSettings:
 
     every_steps: int
     zoom: float
+    scales: tuple[float, ...]
+    flip: bool
     batch_size: int
     overlays: int
 
@@ -172,7 +174,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str
 def _build(group: str, kind: type, values: dict[str, Any]):
     names = [field.name for field in dataclasses.fields(kind)]
     _check_names(group, values, names)
-    return kind(**values)
+    # A tuple comes back from config.json as a list.
+    return kind(**{n: tuple(v) if type(v) is list else v for n, v in values.items()})
 
 
 def _check_names(group: str, given, expected) -> None:
@@ -228,6 +231,12 @@ def _check_values(settings: Settings) -> None:
             raise ValueError(
                 f"{name} is {value_of(name)}; it must be at least {smallest}."
             )
+    scales = settings.eval.scales
+    numbers = [s for s in scales if isinstance(s, int | float) and 0.1 <= s < 100]
+    if not scales or len(numbers) < len(scales):
+        raise ValueError(
+            f"eval.scales is {scales}; it must name one scale or more, 0.1 to 100."
+        )
     for name in ("optim.ema", "optim.momentum"):
         if not 0 <= value_of(name) < 1:
             raise ValueError(f"{name} is {value_of(name)}; it must be in [0, 1).")

@@ -167,6 +167,8 @@ NAN, INF = float("nan"), float("inf")
         ("checkpoint__keep", 0, "checkpoint.keep is 0; it must be at least 1"),
         ("eval__every_steps", -1, "eval.every_steps is -1; it must be at least 0"),
         ("eval__batch_size", 0, "eval.batch_size is 0"),
+        ("eval__scales", (), r"eval.scales is \(\); it must name one scale"),
+        ("eval__scales", (1.0, 0.0), r"eval.scales is \(1.0, 0.0\)"),
         ("optim__learning_rate", NAN, "optim.learning_rate is nan; .* at least 0"),
         ("optim__learning_rate", INF, "optim.learning_rate is inf"),
         ("optim__learning_rate", -1e-3, "optim.learning_rate is -0.001"),
