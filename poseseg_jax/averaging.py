@@ -121,7 +121,7 @@ def bring_back(
     maps: Maps,
     *,
     flip: bool,
-    sides: tuple[int, int],
+    sides: Sequence[int],
     representation: Representation,
 ) -> Maps:
     """A view's Maps in the frame of the picture.
