@@ -46,6 +46,7 @@ def get_config(preset: str = "") -> ConfigDict:
                 "flip": False,
                 "batch_size": 16,
                 "overlays": 12,  # pictures drawn into workdir/overlays
+                "worst": 8,  # pictures on workdir/worst.png, 0: no such sheet
             },
         }
     )

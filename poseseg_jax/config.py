@@ -67,6 +67,7 @@ class EvalSettings:
     flip: bool
     batch_size: int
     overlays: int
+    worst: int
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ _AT_LEAST = {
     "eval.zoom": 0.1,
     "eval.batch_size": 1,
     "eval.overlays": 0,
+    "eval.worst": 0,
     "optim.learning_rate": 0,
     "optim.warmup_steps": 0,
     "optim.weight_decay": 0,
@@ -155,6 +157,14 @@ def parse(config: Mapping[str, Any]) -> Settings:
     settings = Settings(
         **{name: _build(name, kind, groups[name]) for name, kind in _GROUPS.items()}
     )
+    _check(settings)
+    return settings
+
+
+def with_eval(settings: Settings, **changes: Any) -> Settings:
+    """The settings with other fields of `eval`, checked like those of a config."""
+    chosen = dataclasses.replace(settings.eval, **changes)
+    settings = dataclasses.replace(settings, eval=chosen)
     _check(settings)
     return settings
 

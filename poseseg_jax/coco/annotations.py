@@ -25,6 +25,7 @@ __all__ = [
     "Person",
     "Picture",
     "Problem",
+    "is_labelled",
     "load",
     "parse",
     "people_map",
@@ -67,8 +68,21 @@ def load(path: AnyPath, *, on_error: str = "raise") -> AnnotationFile:
     return parse(read_document(path), source=str(path), on_error=on_error)
 
 
-def read_document(path: AnyPath) -> dict:
+def is_labelled(path: AnyPath) -> bool:
+    """Whether a file holds annotations at all; those of COCO's test sets do not.
+
+    Raises:
+      ValueError: if it cannot be read; see `read_document`.
+    """
+    return "annotations" in read_document(path, need_labels=False)
+
+
+def read_document(path: AnyPath, *, need_labels: bool = True) -> dict:
     """The JSON of an annotation file, its outline checked, its entries not.
+
+    Args:
+      path: `.json` or `.json.gz`.
+      need_labels: whether to refuse a file without 'annotations'.
 
     Raises:
       ValueError: if there is no such file, or it is empty, no JSON, or JSON of another
@@ -86,7 +100,7 @@ def read_document(path: AnyPath) -> dict:
         document = json.loads(data)
     except ValueError as error:  # of the JSON or of its text encoding
         raise ValueError(f"{path}: no JSON, or cut off ({error})") from None
-    _check_outline(document, str(path))
+    _check_outline(document, str(path), need_labels=need_labels)
     return document
 
 
@@ -94,7 +108,7 @@ def parse(document: dict, *, source: str, on_error: str = "raise") -> Annotation
     """Checks every entry of an annotation file.
 
     Args:
-      document: as `read_document` returns it.
+      document: as `read_document` returns it. Without labels, nobody is known.
       source: the file's name, for messages.
       on_error: "raise", or "skip": pictures with a problem are left out and listed.
 
@@ -104,7 +118,8 @@ def parse(document: dict, *, source: str, on_error: str = "raise") -> Annotation
     if on_error not in ON_ERROR:
         raise ValueError(f"on_error is {on_error!r}; expected one of {ON_ERROR}")
     images, problems = _index_images(document["images"])
-    people, num_other = _group_people(document["annotations"], images, problems)
+    annotations = document.get("annotations", [])
+    people, num_other = _group_people(annotations, images, problems)
     bad = {problem.image_id for problem in problems}
     pictures = []
     for image_id in sorted(images):
@@ -119,7 +134,7 @@ def parse(document: dict, *, source: str, on_error: str = "raise") -> Annotation
     return AnnotationFile(source, tuple(pictures), tuple(problems), num_other)
 
 
-def _check_outline(document: object, source: str) -> None:
+def _check_outline(document: object, source: str, *, need_labels: bool) -> None:
     if not isinstance(document, dict):
         kind = type(document).__name__
         raise ValueError(
@@ -127,6 +142,8 @@ def _check_outline(document: object, source: str) -> None:
             "'annotations' (a list is what result files hold)"
         )
     for key in ("images", "annotations"):
+        if key == "annotations" and key not in document and not need_labels:
+            continue
         if not isinstance(document.get(key), list):
             raise ValueError(
                 f"{source}: no list {key!r}; found the keys {sorted(document)}, "

@@ -33,6 +33,24 @@ class Interval:
     high: float
 
 
+@dataclass(frozen=True)
+class Intervals:
+    """Intervals by the keys of metrics.json, and where they come from.
+
+    Attributes:
+      level: share of the draws that lie in an interval.
+      resamples: number of draws.
+      seed: of the draws.
+      by_key: None where there is no score, and where it rests on a single picture, of
+        which every draw is the same.
+    """
+
+    level: float
+    resamples: int
+    seed: int
+    by_key: Mapping[str, Interval | None]
+
+
 def draws(
     num_pictures: int, *, resamples: int, seed: int
 ) -> Iterator[Int[np.ndarray, " n"]]:
@@ -49,11 +67,11 @@ def intervals(
     resamples: int = 1000,
     seed: int = 0,
     level: float = 0.95,
-) -> dict[str, Interval | None]:
+) -> Intervals:
     """Every score with its interval.
 
     Draws in which a score does not exist, as nobody is to be found, do not count for
-    it; None where it does not exist at all.
+    it. It takes some ten pictures for an interval to be worth something.
 
     Args:
       tasks: matches of one task, or of both over the same pictures.
@@ -68,7 +86,10 @@ def intervals(
     _check(resamples, level)
     value = scores_of(curves, np.ones(count, np.int64))
     drawn = _draw_all([curves], count, resamples, seed)[0]
-    return {key: _interval(value[key], drawn[key], level) for key in value}
+    found = {
+        key: _interval(curves, key, value[key], drawn[key], level) for key in value
+    }
+    return Intervals(level, resamples, seed, found)
 
 
 def difference(
@@ -78,7 +99,7 @@ def difference(
     resamples: int = 1000,
     seed: int = 0,
     level: float = 0.95,
-) -> dict[str, Interval | None]:
+) -> Intervals:
     """By how much `after` scores better than `before`, with an interval.
 
     Both are scored on the same draws: what is hard in a picture is hard for both, and
@@ -113,8 +134,8 @@ def difference(
     for key in first:
         a, b = first[key], second[key]
         value = None if a is None or b is None else b - a
-        found[key] = _interval(value, drawn[1][key] - drawn[0][key], level)
-    return found
+        found[key] = _interval(old, key, value, drawn[1][key] - drawn[0][key], level)
+    return Intervals(level, resamples, seed, found)
 
 
 def _curves_of_all(tasks: Sequence[Matches]) -> tuple[dict[str, Curve], int]:
@@ -161,10 +182,16 @@ def _draw_all(
 
 
 def _interval(
-    value: float | None, drawn: Float[np.ndarray, " r"], level: float
+    curves: Mapping[str, Curve],
+    key: str,
+    value: float | None,
+    drawn: Float[np.ndarray, " r"],
+    level: float,
 ) -> Interval | None:
+    # AP50 and the like are read from the curve of all sizes.
+    curve = curves.get(key) or curves[key.split("/")[0]]
     drawn = drawn[~np.isnan(drawn)]
-    if value is None or not len(drawn):
+    if value is None or not len(drawn) or curve.num_pictures < 2:
         return None
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return Interval(value, float(low), float(high))

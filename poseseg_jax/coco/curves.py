@@ -26,6 +26,7 @@ class Curve:
     Attributes:
       picture: of each result, as an index into all n pictures of the split.
       to_find: people to be found in each picture; 0 in those that are not of the set.
+      num_pictures: of the set that hold people or results.
       right: for each level, the results that are right.
       ignored: for each level, the results that do not count.
       ignored_before: for each level and right result, the ignored ones before it.
@@ -35,6 +36,7 @@ class Curve:
 
     picture: Int[np.ndarray, " d"]
     to_find: Int[np.ndarray, " n"]
+    num_pictures: int
     right: tuple[Int[np.ndarray, "_"], ...]
     ignored: tuple[Int[np.ndarray, "_"], ...]
     ignored_before: tuple[Int[np.ndarray, "_"], ...]
@@ -115,6 +117,7 @@ def make_curve(
     return Curve(
         picture=picture[order],
         to_find=to_find,
+        num_pictures=len(chosen),
         right=tuple(right),
         ignored=tuple(without),
         ignored_before=tuple(before),

@@ -48,8 +48,15 @@ class TaskScores:
 
 @dataclass(frozen=True, eq=False)
 class PictureScores:
-    """A picture of the split with its results in each task."""
+    """A picture of the split with its results in each task.
 
+    Attributes:
+      index: in the split's order.
+      picture: with its people.
+      tasks: its scores in each task.
+    """
+
+    index: int
     picture: Picture
     tasks: Mapping[str, TaskScores]
 
@@ -86,7 +93,7 @@ def score_pictures(
         for matches in tasks
     }
     return [
-        PictureScores(picture, {task: rows[i] for task, rows in by_task.items()})
+        PictureScores(i, picture, {task: rows[i] for task, rows in by_task.items()})
         for i, picture in enumerate(tasks[0].pictures)
     ]
 

@@ -70,6 +70,15 @@ def score(
     return summarize(match(results, ground_truth, task, image_ids))
 
 
+def keys() -> list[str]:
+    """What is reported of both tasks, as `summarize` names it."""
+    return [
+        f"{task}/{key}"
+        for task in TASKS
+        for key in ("AP", "AP50", "AP75", *AREA_KEYS[task], "AR")
+    ]
+
+
 def match(
     results: Sequence[dict[str, Any]],
     ground_truth: Path,

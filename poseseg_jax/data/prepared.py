@@ -15,6 +15,7 @@ import tensorflow_datasets as tfds
 from grain.sources import RandomAccessDataSource
 from tensorflow_datasets.core import constants
 
+from poseseg_jax.coco.annotations import is_labelled
 from poseseg_jax.data import synthetic
 from poseseg_jax.data.bias import pictures_left
 from poseseg_jax.data.coco_persons.coco_persons_dataset_builder import (
@@ -94,12 +95,16 @@ def prepare(settings: DataSettings) -> Prepared:
 def prepare_val(
     annotations: Path, images: Path, *, prepared_dir: str = "", on_error: str = "raise"
 ) -> Prepared:
-    """Like `prepare` for any annotation file and its pictures, as `val` alone."""
+    """Like `prepare` for any annotation file and its pictures, as `val` alone.
+
+    A file that only lists pictures, without annotations, will do: then the ground truth
+    of `val` has no annotations either.
+    """
     if not annotations.is_file():
         raise ValueError(f"{annotations}: no such annotation file")
     if not images.is_dir():
         raise ValueError(f"{images}: no such folder with pictures")
-    source = Source(annotations, images)
+    source = Source(annotations, images, is_labelled(annotations))
     name = _identity(annotations.name.split(".")[0], 0, on_error, [source])
     config = CocoPersonsConfig(name=name, val=source, on_error=on_error)
     return _build(config, _prepared_dir(prepared_dir), 0)
