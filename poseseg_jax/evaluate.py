@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -31,7 +32,7 @@ from poseseg_jax.logbook import speak
 from poseseg_jax.structs import Batch, Instances
 from poseseg_jax.workdir import METRICS_FILE
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("poseseg_jax.evaluate")  # __name__ is __main__ for a command
 
 
 def run_split(
@@ -162,14 +163,21 @@ def _of_training(path: Path, step: int) -> Scores:
     return {key: metrics[key] for key in metrics if key.startswith("train/")}
 
 
+def _numbers(words: list[str]) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in words)
+    except ValueError:
+        raise ValueError(f"--scales is {words}; expected numbers, as 0.8,1") from None
+
+
 def _main(_) -> None:
     speak()
     given = flags.FLAGS
     output = Path(given.output or given.workdir)
     try:
-        changes = {} if given.flip is None else {"flip": given.flip}
+        changes: dict[str, Any] = {} if given.flip is None else {"flip": given.flip}
         if given.scales:
-            changes["scales"] = tuple(float(scale) for scale in given.scales)
+            changes["scales"] = _numbers(given.scales)
         metrics = evaluate(
             Path(given.workdir),
             annotations=Path(given.annotations) if given.annotations else None,

@@ -166,4 +166,5 @@ def _captions(one: PictureScores) -> tuple[str, str]:
             precisions.append(f"{name} AP {100 * task.average_precision:.0f}")
         wrong = f", {task.wrong} wrong" if task.wrong else ""
         counts.append(f"{name} {task.found} of {task.to_find}{wrong}")
-    return f"{one.picture.image_id}: {', '.join(precisions)}", "; ".join(counts)
+    truth = f"truth of {one.picture.image_id} ({', '.join(precisions)})"
+    return truth, f"found: {'; '.join(counts)}"

@@ -77,8 +77,7 @@ def write(
     output.mkdir(parents=True, exist_ok=True)
     for name in (*_OF_SCORES, METRICS_FILE):
         (output / name).unlink(missing_ok=True)
-    for task in TASKS:
-        results.write_json(output / f"results_{task}.json", getattr(judged.found, task))
+    write_results(output, judged.found)
     pictures = exhibits.overlays(
         judged.found,
         prepared,
@@ -90,6 +89,12 @@ def write(
     if judged.matches:
         _write_scores(output, judged, prepared, settings, intervals)
     _write_json(output / METRICS_FILE, metrics)
+
+
+def write_results(output: Path, found: Results) -> None:
+    """Writes results_keypoints.json and results_segm.json."""
+    for task in TASKS:
+        results.write_json(output / f"results_{task}.json", getattr(found, task))
 
 
 def _write_scores(

@@ -135,7 +135,10 @@ def side_by_side(
 
 
 def sheet(
-    pictures: Sequence[Picture], *, columns: int = 2, width: int = 900
+    pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+    *,
+    columns: int = 2,
+    width: int = 900,
 ) -> UInt8[np.ndarray, "_ _ 3"]:
     """Pictures of any size on one sheet, row by row.
 

@@ -3,7 +3,13 @@ import json
 
 import pytest
 
-from poseseg_jax.coco.annotations import load, parse, people_map
+from poseseg_jax.coco.annotations import (
+    is_labelled,
+    load,
+    parse,
+    people_map,
+    read_document,
+)
 from poseseg_jax.skeleton import KEYPOINT_NAMES
 from tests.coco_files import document, image, person, real_data, write_json
 
@@ -42,6 +48,21 @@ def test_a_file_of_another_kind_is_refused_by_name(tmp_path, name, content, mess
     with pytest.raises(ValueError, match=message) as caught:
         load(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_file_that_lists_pictures_is_read_where_labels_are_not_needed(tmp_path):
+    """As COCO's image_info_test-dev2017.json: all 80 categories, nobody annotated."""
+    categories = [{"supercategory": "x", "id": i, "name": f"{i}"} for i in range(1, 91)]
+    content = {"info": {}, "licenses": [], "categories": categories}
+    path = write_json(tmp_path / "info.json", {**content, "images": [image(1)]})
+    document = read_document(path, need_labels=False)
+    (picture,) = parse(document, source="info").pictures
+    assert picture.people == picture.crowds == ()
+    assert not is_labelled(path)
+    assert is_labelled(write_json(tmp_path / "good.json", GOOD))
+    broken = write_json(tmp_path / "broken.json", {"images": [], "annotations": 1})
+    with pytest.raises(ValueError, match="no list 'annotations'"):
+        is_labelled(broken)
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path):

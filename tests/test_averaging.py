@@ -294,7 +294,9 @@ def test_turned_off_it_adds_nothing_to_the_program(ground):
 def test_the_config_asks_for_it(ground):
     """Flips and scales go into the one program, and change what it finds."""
     trained = inference.restore(ground.finished)
-    images = np.random.default_rng(0).integers(0, 256, (4, 65, 65, 3), np.uint8)
+    # As evaluation asks, so that what other tests compiled can be used.
+    shape = (4, *[trained.settings.eval_image_size] * 2, 3)
+    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     chosen = dataclasses.replace(trained.settings.eval, scales=(0.5,), flip=True)
     settings = dataclasses.replace(trained.settings, eval=chosen)
     plain, averaged = (

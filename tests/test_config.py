@@ -234,3 +234,18 @@ def test_fields_that_only_one_config_has_are_differences():
     old = load()
     del old["eval"]["overlays"]
     assert config_lib.differences(old, load()) == {"eval.overlays": "None -> 12"}
+
+
+def test_fields_of_eval_can_be_given_other_values_and_are_checked():
+    changed = config_lib.with_eval(settings(), flip=True, scales=(0.5, 1.0))
+    assert (changed.eval.flip, changed.eval.scales) == (True, (0.5, 1.0))
+    assert changed.train == settings().train
+    assert config_lib.with_eval(settings()) == settings()
+    with pytest.raises(ValueError, match=r"eval\.worst is -1"):
+        config_lib.with_eval(settings(), worst=-1)
+
+
+@pytest.mark.parametrize("scales", [(float("nan"),), (1.0, float("inf"))])
+def test_scales_are_finite_numbers(scales):
+    with pytest.raises(ValueError, match=r"eval\.scales is"):
+        settings(eval__scales=scales)

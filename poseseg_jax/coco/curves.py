@@ -2,7 +2,9 @@
 
 pycocotools has matched results and people picture by picture. What is left is to sort,
 to count and to average. `Curve` holds what does not depend on how often a picture
-counts; with every picture once it gives pycocotools' scores to the last digit.
+counts; with every picture once it gives pycocotools' scores to the last digit. With a
+picture twice it gives those of a list of pictures that holds it twice, unless two of
+its own results have the same score: which comes first is then anybody's choice.
 """
 
 from collections.abc import Mapping, Sequence
