@@ -6,7 +6,7 @@ a score would have moved with other pictures (Efron, Bootstrap methods, 1979; pe
 intervals). That is all it shows: another training seed moves scores too.
 
 Results and people are matched once (`scoring.match`), and a draw only says how often a
-picture counts, so that a thousand draws take a minute for 5,000 pictures.
+picture counts, so that a thousand draws take one to two minutes for 5,000 pictures.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
