@@ -39,8 +39,14 @@ def get_config(preset: str = "") -> ConfigDict:
                 "every_steps": 10_000,  # 0: only at the end
                 # Input side as a multiple of training's, to the nearest that fits.
                 "zoom": 1.0,
+                # Test-time averaging: every picture is seen at these multiples of that
+                # side, and with `flip` mirrored too. Answers come in the frame of
+                # `zoom`: detail beyond it is lost. Each view costs a forward pass.
+                "scales": (1.0,),
+                "flip": False,
                 "batch_size": 16,
                 "overlays": 12,  # pictures drawn into workdir/overlays
+                "worst": 8,  # pictures on workdir/worst.png, 0: no such sheet
             },
         }
     )

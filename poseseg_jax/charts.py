@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 _INK = "#222222"
 _PALE = "#6E6E6E"
 _BAR = 0.8  # of the way from one bar to the next
 _DPI = 150
 _PANELS_IN_A_ROW = 7
+_DASHES = (0, (5, 4))
+_SERIES = ("#0072B2", "#D55E00", "#009E73")
 
 
 class _Tones(NamedTuple):
@@ -48,6 +51,30 @@ class Shares:
     def percent(self) -> list[float]:
         """The shares in percent, in their order."""
         return [100 * share for share in self.by_heads.values()]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A score, 0 to 1, with the interval in which it lies where that is known."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Some of the pictures and their scores.
+
+    Attributes:
+      label: what they have in common.
+      pictures: how many there are.
+      scores: by the name of the score; None where there is none.
+    """
+
+    label: str
+    pictures: int
+    scores: Mapping[str, Point | None]
 
 
 def head_counts(before: Shares, after: Shares) -> bytes:
@@ -127,6 +154,54 @@ def bias_reduction(parts: Sequence[Shares]) -> bytes:
     return _png(figure)
 
 
+def scores_by_bucket(
+    panels: Mapping[str, Sequence[Bucket]],
+    *,
+    whole: Mapping[str, float | None],
+    interval: str = "interval",
+) -> bytes:
+    """Scores x 100 over buckets of pictures, a panel for each way to sort them.
+
+    Args:
+      panels: by what the pictures are sorted -> buckets in their order.
+      whole: the scores of all pictures together, drawn as dashed lines; its names are
+        those of the series.
+      interval: what to call the intervals, if there are some.
+
+    Returns:
+      A PNG.
+    """
+    figure = _figure(5.2 * len(panels), 4.2)
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    top = _highest(panels, whole)
+    for axis, (title, buckets) in zip(axes, panels.items(), strict=True):
+        for row, name in enumerate(whole):
+            _draw_series(axis, buckets, name, (row, len(whole)), top)
+            if (value := whole[name]) is not None:
+                axis.axhline(100 * value, color=_SERIES[row], lw=1, ls=_DASHES)
+        labels = [f"{b.label}\n{b.pictures} picture{'s'[: b.pictures != 1]}"
+                  for b in buckets]  # fmt: skip
+        axis.set_xticks(range(len(buckets)), labels, fontsize=8, color=_INK)
+        axis.set_xlabel(title, color=_INK)
+        _clean(axis)
+    axes[0].set_ylabel("AP x 100", color=_INK)
+    axes[0].set_ylim(0, 1.06 * top)
+    handles, names = axes[0].get_legend_handles_labels()
+    handles.append(Line2D([], [], color=_PALE, lw=1, ls=_DASHES))
+    names.append("all pictures together")
+    if any(point.high is not None for point in _points(panels)):
+        handles.append(Line2D([], [], color=_INK, lw=1.4))
+        names.append(interval)
+    figure.legend(
+        handles,
+        names,
+        loc="outside upper left",
+        ncols=len(handles),
+        frameon=False,
+    )
+    return _png(figure)
+
+
 def _figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.12)  # type: ignore[union-attr]
@@ -161,6 +236,70 @@ def _strip(axis: Any) -> None:
     """Neither frame nor ticks: the bars have their numbers."""
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
+
+
+def _highest(
+    panels: Mapping[str, Sequence[Bucket]], whole: Mapping[str, float | None]
+) -> float:
+    """The top of all that is drawn, x 100; at least 1, so that zeros have an axis."""
+    points = _points(panels)
+    ends = [point.value if point.high is None else point.high for point in points]
+    ends += [value for value in whole.values() if value is not None]
+    return max([1.0, *(100 * end for end in ends)])
+
+
+def _points(panels: Mapping[str, Sequence[Bucket]]) -> list[Point]:
+    return [
+        point
+        for buckets in panels.values()
+        for bucket in buckets
+        for point in bucket.scores.values()
+        if point is not None
+    ]
+
+
+def _draw_series(
+    axis: Any,
+    buckets: Sequence[Bucket],
+    name: str,
+    row_of: tuple[int, int],
+    top: float,
+) -> None:
+    """The bars of one score, each with its value at the foot or, if short, above."""
+    row, rows = row_of
+    width = _BAR / rows
+    for place, bucket in enumerate(buckets):
+        x = place + width * (row - (rows - 1) / 2)
+        point = bucket.scores.get(name)
+        if point is None:
+            axis.text(x, 0.01 * top, "-", ha="center", color=_PALE)
+            continue
+        height = 100 * point.value
+        axis.bar(x, height, 0.94 * width, color=_SERIES[row])
+        if point.low is not None and point.high is not None:
+            low, high = 100 * point.low, 100 * point.high
+            axis.plot([x, x], [low, high], color=_INK, lw=1.4, solid_capstyle="butt")
+        fits = min(height, 100 * (point.low or point.value)) > 0.12 * top
+        above = height if point.high is None else 100 * point.high
+        axis.text(
+            x,
+            0.015 * top if fits else above + 0.01 * top,
+            f"{height:.1f}",
+            ha="center",
+            va="bottom",
+            fontsize=8,
+            color="white" if fits else _INK,
+        )
+    axis.bar([0], [0], color=_SERIES[row], label=name)  # for the legend
+
+
+def _clean(axis: Any) -> None:
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.spines[["left", "bottom"]].set_color(_PALE)
+    axis.tick_params(colors=_PALE, labelcolor=_INK)
+    axis.grid(axis="y", color="#E4E4E4", lw=0.8)
+    axis.set_axisbelow(True)
+    axis.tick_params(axis="x", length=0)
 
 
 def _png(figure: Figure) -> bytes:

@@ -63,8 +63,11 @@ class EvalSettings:
 
     every_steps: int
     zoom: float
+    scales: tuple[float, ...]
+    flip: bool
     batch_size: int
     overlays: int
+    worst: int
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,7 @@ _AT_LEAST = {
     "eval.zoom": 0.1,
     "eval.batch_size": 1,
     "eval.overlays": 0,
+    "eval.worst": 0,
     "optim.learning_rate": 0,
     "optim.warmup_steps": 0,
     "optim.weight_decay": 0,
@@ -158,6 +162,14 @@ def parse(config: Mapping[str, Any]) -> Settings:
     return settings
 
 
+def with_eval(settings: Settings, **changes: Any) -> Settings:
+    """The settings with other fields of `eval`, checked like those of a config."""
+    chosen = dataclasses.replace(settings.eval, **changes)
+    settings = dataclasses.replace(settings, eval=chosen)
+    _check(settings)
+    return settings
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:
     """Fields that differ between two configs: "group.field" -> "old -> new"."""
     changes = {}
@@ -173,7 +185,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str
 def _build(group: str, kind: type, values: dict[str, Any]):
     names = [field.name for field in dataclasses.fields(kind)]
     _check_names(group, values, names)
-    return kind(**values)
+    # A tuple comes back from config.json as a list.
+    return kind(**{n: tuple(v) if type(v) is list else v for n, v in values.items()})
 
 
 def _check_names(group: str, given, expected) -> None:
@@ -230,6 +243,12 @@ def _check_values(settings: Settings) -> None:
             raise ValueError(
                 f"{name} is {value_of(name)}; it must be at least {smallest}."
             )
+    scales = settings.eval.scales
+    numbers = [s for s in scales if isinstance(s, int | float) and 0.1 <= s < 100]
+    if not scales or len(numbers) < len(scales):
+        raise ValueError(
+            f"eval.scales is {scales}; it must name one scale or more, 0.1 to 100."
+        )
     for name in ("optim.ema", "optim.momentum"):
         if not 0 <= value_of(name) < 1:
             raise ValueError(f"{name} is {value_of(name)}; it must be in [0, 1).")

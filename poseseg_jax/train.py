@@ -16,7 +16,15 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Float
 
 from poseseg_jax import config as config_lib
-from poseseg_jax import evaluate, inference, losses, optim, targets
+from poseseg_jax import (
+    evaluate,
+    exhibits,
+    inference,
+    judging,
+    losses,
+    optim,
+    targets,
+)
 from poseseg_jax.checkpoint import Checkpoints
 from poseseg_jax.config import Settings
 from poseseg_jax.data import pipeline
@@ -32,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 Report = dict[str, Float[Array, ""]]
 Step = Callable[[TrainState, Batch], tuple[TrainState, Report]]
-Scores = evaluate.Scores
+Scores = judging.Scores
 
 
 def build(settings: Settings) -> tuple[Callable[[], TrainState], Step]:
@@ -164,14 +172,13 @@ def run(config: Mapping[str, Any], workdir: Path) -> Scores:
         ) as logbook,
     ):
         training.loop(logbook)
-        found, metrics = training.evaluate(logbook)
-        training.save(metrics)  # again, as it may be the best
-        metrics |= {
+        judged = training.evaluate(logbook)
+        training.save(judged.scores)  # again, as it may be the best
+        metrics = judged.scores | {
             "train/steps": training.step,
             "train/seconds": round(training.seconds, 1),
         }
-    pictures = evaluate.overlays(found, prepared, settings.eval.overlays)
-    evaluate.write(workdir, found, metrics, pictures)
+    judging.write(workdir, judged, metrics, prepared, settings)
     return metrics
 
 
@@ -229,24 +236,24 @@ class _Training:
             self.seconds += time.monotonic() - start
             metrics = None
             if due(settings.eval.every_steps) and self.step < settings.train.num_steps:
-                _, metrics = self.evaluate(logbook)
+                metrics = self.evaluate(logbook).scores
                 ledger.start_clock()
             if due(settings.checkpoint.every_steps):
                 self.save(metrics)
                 ledger.start_clock()
 
-    def evaluate(self, logbook: Logbook) -> tuple[evaluate.Results, Scores]:
+    def evaluate(self, logbook: Logbook) -> judging.Judged:
         """Scores of the averaged parameters on the validation split."""
         variables = {"params": self._state.ema, "batch_stats": self._state.batch_stats}
         found = evaluate.run_split(
             self._detect, variables, self._prepared, self._settings
         )
-        metrics = evaluate.score(found, self._prepared.val_annotations)
-        logbook.scalars(self.step, metrics)
+        judged = judging.judge(found, self._prepared.val_annotations)
+        logbook.scalars(self.step, judged.scores)
         count = min(4, self._settings.eval.overlays)
-        for image_id, picture in evaluate.overlays(found, self._prepared, count):
+        for image_id, picture in exhibits.overlays(found, self._prepared, count):
             logbook.picture(self.step, f"val/{image_id}", picture)
-        return found, metrics
+        return judged
 
     def _start_from_imagenet(self) -> None:
         if not self._settings.model.pretrained:

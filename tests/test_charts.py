@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from poseseg_jax import charts
-from poseseg_jax.charts import Shares
+from poseseg_jax.charts import Bucket, Point, Shares
 
 NAMES = [*map(str, range(1, 14)), "14+"]
 
@@ -73,3 +73,41 @@ def test_matplotlibs_own_state_is_left_alone():
 
 def test_nobody_alone_is_no_trouble():
     assert decode(charts.head_counts(shares(0, 0.0, 1.0), shares(30, 0.0, 1.0))).any()
+
+
+def draw(first, second, **whole):
+    buckets = [Bucket("1", 3, {"a": first, "b": second}), Bucket("2", 1, {"b": second})]
+    return decode(
+        charts.scores_by_bucket({"people": buckets}, whole=whole or {"a": None})
+    )
+
+
+def test_a_bar_is_as_high_as_its_score():
+    whole = {"a": 0.9, "b": 0.9}
+    high = draw(Point(0.8), Point(0.8), **whole)
+    low = draw(Point(0.4), Point(0.8), **whole)
+    bars = area(low, charts._SERIES[0]) / area(high, charts._SERIES[0])
+    assert 0.45 < bars < 0.65  # with the legend and the line of all pictures
+    assert area(low, charts._SERIES[1]) == area(high, charts._SERIES[1])
+
+
+def test_a_score_that_is_not_known_has_no_bar():
+    known, unknown = draw(Point(0.5), None), draw(None, None)
+    assert area(known, charts._SERIES[0]) > 5 * area(unknown, charts._SERIES[0])
+
+
+def test_an_interval_is_drawn_and_named():
+    plain = charts.scores_by_bucket(
+        {"x": [Bucket("1", 3, {"a": Point(0.5)})]}, whole={"a": 0.5}
+    )
+    ranged = charts.scores_by_bucket(
+        {"x": [Bucket("1", 3, {"a": Point(0.5, 0.2, 0.6)})]},
+        whole={"a": 0.5},
+        interval="95 % interval",
+    )
+    assert plain != ranged
+    assert decode(plain).shape == decode(ranged).shape
+
+
+def test_zeros_are_drawn_too():
+    assert draw(Point(0.0), Point(0.0, 0.0, 0.0)).size

@@ -169,6 +169,8 @@ NAN, INF = float("nan"), float("inf")
         ("checkpoint__keep", 0, "checkpoint.keep is 0; it must be at least 1"),
         ("eval__every_steps", -1, "eval.every_steps is -1; it must be at least 0"),
         ("eval__batch_size", 0, "eval.batch_size is 0"),
+        ("eval__scales", (), r"eval.scales is \(\); it must name one scale"),
+        ("eval__scales", (1.0, 0.0), r"eval.scales is \(1.0, 0.0\)"),
         ("optim__learning_rate", NAN, "optim.learning_rate is nan; .* at least 0"),
         ("optim__learning_rate", INF, "optim.learning_rate is inf"),
         ("optim__learning_rate", -1e-3, "optim.learning_rate is -0.001"),
@@ -236,3 +238,18 @@ def test_fields_that_only_one_config_has_are_differences():
     old = load()
     del old["eval"]["overlays"]
     assert config_lib.differences(old, load()) == {"eval.overlays": "None -> 12"}
+
+
+def test_fields_of_eval_can_be_given_other_values_and_are_checked():
+    changed = config_lib.with_eval(settings(), flip=True, scales=(0.5, 1.0))
+    assert (changed.eval.flip, changed.eval.scales) == (True, (0.5, 1.0))
+    assert changed.train == settings().train
+    assert config_lib.with_eval(settings()) == settings()
+    with pytest.raises(ValueError, match=r"eval\.worst is -1"):
+        config_lib.with_eval(settings(), worst=-1)
+
+
+@pytest.mark.parametrize("scales", [(float("nan"),), (1.0, float("inf"))])
+def test_scales_are_finite_numbers(scales):
+    with pytest.raises(ValueError, match=r"eval\.scales is"):
+        settings(eval__scales=scales)

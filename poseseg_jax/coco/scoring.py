@@ -27,7 +27,7 @@ from poseseg_jax.skeleton import NUM_KEYPOINTS
 _log = logging.getLogger(__name__)
 
 TASKS = ("keypoints", "segm")
-_AREA_KEYS = {
+AREA_KEYS = {
     "keypoints": {"AP_M": "medium", "AP_L": "large"},
     "segm": {"AP_S": "small", "AP_M": "medium", "AP_L": "large"},
 }
@@ -70,6 +70,15 @@ def score(
       ValueError: for a broken annotation file or result, naming picture and value.
     """
     return summarize(match(results, ground_truth, task, image_ids))
+
+
+def keys() -> list[str]:
+    """What is reported of both tasks, as `summarize` names it."""
+    return [
+        f"{task}/{key}"
+        for task in TASKS
+        for key in ("AP", "AP50", "AP75", *AREA_KEYS[task], "AR")
+    ]
 
 
 def match(
@@ -118,7 +127,7 @@ def summarize(
     scores = {"AP": _mean(precision[:, :, 0, 0, -1])}
     for key, level in levels.items():
         scores[key] = _mean(precision[np.isclose(params.iouThrs, level), :, 0, 0, -1])
-    for key, label in _AREA_KEYS[matches.task].items():
+    for key, label in AREA_KEYS[matches.task].items():
         area = params.areaRngLbl.index(label)
         scores[key] = _mean(precision[:, :, 0, area, -1])
     scores["AR"] = _mean(recall[:, 0, 0, -1])

@@ -9,6 +9,7 @@ from typing import Any, cast
 from grain.sources import RandomAccessDataSource
 from tensorflow_datasets.core import constants
 
+from poseseg_jax.coco.annotations import is_labelled
 from poseseg_jax.data import sources
 from poseseg_jax.data.bias import (
     REDUCED_BY,
@@ -121,12 +122,16 @@ def prepare(settings: DataSettings) -> Prepared:
 def prepare_val(
     annotations: Path, images: Path, *, prepared_dir: str = "", on_error: str = "raise"
 ) -> Prepared:
-    """Like `prepare` for any annotation file and its pictures, as `val` alone."""
+    """Like `prepare` for any annotation file and its pictures, as `val` alone.
+
+    A file that only lists pictures, without annotations, will do: then the ground truth
+    of `val` has no annotations either.
+    """
     if not annotations.is_file():
         raise ValueError(f"{annotations}: no such annotation file")
     if not images.is_dir():
         raise ValueError(f"{images}: no such folder with pictures")
-    source = Source(annotations, images)
+    source = Source(annotations, images, is_labelled(annotations))
     how: dict[str, Any] = {"on_error": on_error}
     name = sources.identity(annotations.name.split(".")[0], [source], how)
     config = CocoPersonsConfig(name=name, val=source, **how)

@@ -36,10 +36,17 @@ _AT_ONCE = 50  # records in memory
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """An annotation file and the folder with its pictures."""
+    """An annotation file and the folder with its pictures.
+
+    Attributes:
+      annotations: the file.
+      images: the folder.
+      is_labelled: False for a file that only lists pictures, as of COCO's test sets.
+    """
 
     annotations: AnyPath
     images: AnyPath
+    is_labelled: bool = True
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -155,7 +162,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(
         self, split: str, source: Source, config: CocoPersonsConfig
     ) -> Iterator[dict[str, Any]]:
-        document = read_document(source.annotations)
+        document = read_document(source.annotations, need_labels=source.is_labelled)
         name = str(source.annotations)
         labels = parse(document, source=name, on_error=config.on_error)
         order = _order(split, labels, config)
@@ -199,6 +206,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 and entry[i] in kept
             ]
             for key, i in ids.items()
+            if key in document
         }
         path = Path(os.fspath(self.data_path)) / VAL_ANNOTATIONS
         path.write_text(json.dumps({**document, **entries}))
