@@ -1,10 +1,9 @@
-"""What the README and the documents say is so."""
+"""What the README and the pages of docs/ say is so."""
 
 import pytest
 
 from tests import documented
 
-DOCS = documented.REPOSITORY / "docs"
 GOOD = """
 See [the licence](LICENSE), `configs/bias{30,80}.py:tiny`, `configs/*.py`, `hough.py`,
 `decode/hough.py`, `Makefile`, `poseseg_jax.inference.restore(workdir)`, `make lint`,
@@ -25,6 +24,7 @@ from poseseg_jax.inference import restore
 import numpy
 ```
 """
+PAGES = sorted((documented.REPOSITORY / "docs").glob("*.md"))
 BAD = {
     "see [this](pictures/none.md)": "pictures/none.md",
     "see `configs/bias{30,35}.py`": "configs/bias35.py",
@@ -53,12 +53,13 @@ BAD |= {f"```bash\n{text}\n```": problem for text, problem in BAD_COMMANDS.items
 BAD["```python\nfrom poseseg_jax.inference import nothing\n```"] = "inference.nothing"
 
 
-TEXTS = ["README.md", *(f"docs/{p.name}" for p in sorted(DOCS.glob("*.md")))]
+PAGES = ["README.md", *sorted(f"docs/{p.name}" for p in documented.DOCS.glob("*.md"))]
 
 
-@pytest.mark.parametrize("name", TEXTS)
-def test_all_that_it_names_is_there(name):
-    assert not documented.problems((documented.REPOSITORY / name).read_text())
+@pytest.mark.parametrize("page", PAGES)
+def test_all_that_a_page_names_is_there(page):
+    path = documented.REPOSITORY / page
+    assert not documented.problems(path.read_text(), folder=path.parent)
 
 
 def test_what_is_there_is_no_problem():
