@@ -1,5 +1,8 @@
 """The fuzzers, briefly, and everything that they have found."""
 
+import base64
+import zlib
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -16,6 +19,11 @@ def with_labels(index: int, **fields: object) -> bytes:
     return b"\1" + text_of(content)
 
 
+def unpacked(text: str) -> bytes:
+    """Bytes, out of something that fits here."""
+    return zlib.decompress(base64.b64decode(text))
+
+
 # What the fuzzers have found: in words -> the target and the input.
 FOUND = {
     "a message as long as all of its integers": (
@@ -29,6 +37,14 @@ FOUND = {
     "a negative number with a seventh digit is another one in pycocotools": (
         "segmentation",
         bytes.fromhex("063d171d054105050ff33f0200"),
+    ),
+    "a JPEG that is whole in full size, and cut off when reduced": (
+        "picture",
+        unpacked(
+            "eNr7///G/wcMDIyMQAyEDP9vMzgzgAETA/mAkZGRCQRYmEEkKwsLMwsbKxsbGys3DzcXDycX"
+            "FxfIHsYsT5dAJnYuDJAENYaLy9PDJQhZRpFS/SjqqkAGHWAQ5GAQZpBmZlRiYBJkZAYiZgNm"
+            "JhZ2BnEl18LGiRsP/r/FwMPMCJRkFmSwZ2C8bkoVQ/7fBAC0Ditw"
+        ),
     ),
     "a crowd's area of null reached pycocotools": (
         "annotations",

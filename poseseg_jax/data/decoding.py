@@ -154,8 +154,9 @@ def _decode_whole(
             f"{len(data)} bytes that are no whole picture, though they begin and end "
             "like one; expected a JPEG or PNG file that can be decoded"
         )
-    corner = pixels[-8 // reduction :, -8 // reduction :]
-    if header.jpeg_data and (corner == _MISSING).all():
+    # Looked at in full size alone: what was prepared must not be refused in training.
+    is_gray = reduction == 1 and (pixels[-8:, -8:] == _MISSING).all()
+    if is_gray and header.jpeg_data:
         # The decoder fills up what is missing in this gray. If it is a part of the
         # picture, then more data behind the picture's change nothing.
         middle = end_of_data(data, header.jpeg_data)
