@@ -61,7 +61,7 @@ def test_a_file_that_lists_pictures_is_read_where_labels_are_not_needed(tmp_path
     assert not is_labelled(path)
     assert is_labelled(write_json(tmp_path / "good.json", GOOD))
     broken = write_json(tmp_path / "broken.json", {"images": [], "annotations": 1})
-    with pytest.raises(ValueError, match="'images'|'annotations'"):
+    with pytest.raises(ValueError, match=r"'images'|'annotations'"):
         is_labelled(broken)
 
 
