@@ -113,7 +113,8 @@ class Ground:
                 if int(path.name) > step:
                     shutil.rmtree(path)
             shutil.rmtree(workdir / "overlays")
-            for path in (workdir / "metrics.json", *workdir.glob("results_*")):
+            made = ("metrics.json", "results_*", "per_picture.csv", "*.png")
+            for path in (path for name in made for path in workdir.glob(name)):
                 path.unlink()
         return workdir
 
