@@ -268,8 +268,8 @@ def _parse_keypoints(
         extreme = max(numbers, key=abs)
         if abs(extreme) > _FARTHEST:
             raise ValueError(
-                f"keypoints holds {quote(extreme)}; expected pixels, or 0 where nothing "
-                "is labelled"
+                f"keypoints holds {quote(extreme)}; expected pixels, or 0 where "
+                "nothing is labelled"
             )
         _check_places(keypoints, int(is_labelled.sum()), height, width)
     return keypoints, triples[:, 2].astype(np.uint8)
