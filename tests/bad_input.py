@@ -330,6 +330,10 @@ LABELS = [
     Labels("keypoints as text", first(keypoints="20 20 2")),
     Labels("a keypoint with NaN", first(keypoints=points(20, NAN))),
     Labels("a keypoint with `true`", first(keypoints=points(20, True))),
+    Labels(
+        "an unlabelled keypoint of 31 digits",
+        first(keypoints=[*points(20, 20)[:-3], 10**30, 0, 0]),
+    ),
     Labels("keypoints of a crowd that are none", crowd(keypoints=[1, 2]), (3,)),
     Labels("visibility 3", first(keypoints=points(20, 20, 3))),
     Labels("visibility 1.5", first(keypoints=points(20, 20, 1.5))),

@@ -152,10 +152,14 @@ def main() -> None:
         with_atheris(target, watched, args.minutes, folder)
         return
     # What decoders have to say of broken pictures fills screens.
-    faulthandler.enable(os.dup(2))
+    screen = os.dup(2)
+    faulthandler.enable(screen)
     with (folder / "stderr").open("wb") as file:
         os.dup2(file.fileno(), 2)
-    with_hypothesis(args.target, target, watched, args.minutes)
+    try:
+        with_hypothesis(args.target, target, watched, args.minutes)
+    finally:
+        os.dup2(screen, 2)
     print(
         f"{args.target}: {watched.executions} inputs in "
         f"{(time.monotonic() - begin) / 60:.1f} minutes, no finding"

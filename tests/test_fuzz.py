@@ -46,6 +46,10 @@ FOUND = {
             "JhZ2BnEl18LGiRsP/r/FwMPMCJRkFmSwZ2C8bkoVQ/7fBAC0Ditw"
         ),
     ),
+    "an integer of 31 digits, unlabelled, reached pycocotools": (
+        "annotations",
+        with_labels(0, keypoints=[*[5, 5, 2] * 16, 10**30, 0, 0]),
+    ),
     "a crowd's area of null reached pycocotools": (
         "annotations",
         with_labels(3, area=None),

@@ -265,6 +265,12 @@ def _parse_keypoints(
     reach = (-_BEYOND * longer, (1 + _BEYOND) * longer)
     # The plain list tells sooner that there is nothing to look at.
     if min(numbers) < reach[0] or max(numbers) > reach[1] or max(numbers) <= 2:
+        extreme = max(numbers, key=abs)
+        if abs(extreme) > _FARTHEST:
+            raise ValueError(
+                f"keypoints holds {quote(extreme)}; expected pixels, or 0 where "
+                "nothing is labelled"
+            )
         _check_places(keypoints, int(is_labelled.sum()), height, width)
     return keypoints, triples[:, 2].astype(np.uint8)
 
@@ -306,5 +312,6 @@ def _numbers(values: object, count: int, what: str) -> list:
 
 _NUMBERS = {int, float}  # a bool is neither
 _LARGEST = sys.float_info.max
+_FARTHEST = 1e9  # pixels; NumPy, in pycocotools, makes objects of larger integers
 # How far a box or a keypoint may be outside of the picture, in pictures.
 _BEYOND = 0.5
