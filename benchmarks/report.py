@@ -43,11 +43,19 @@ class Row:
     note: str = ""
 
 
-def parser(name: str, description: str | None) -> argparse.ArgumentParser:
-    """The flags that every benchmark takes."""
-    flags = argparse.ArgumentParser(f"benchmarks.{name}", description=description)
+def parser(
+    name: str, description: str | None, *, repeats: bool = True
+) -> argparse.ArgumentParser:
+    """The flags that every benchmark takes, `--repeats` where it repeats anything."""
+    flags = argparse.ArgumentParser(
+        f"benchmarks.{name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     flags.add_argument("--smallest", action="store_true", help=SMALLEST)
-    flags.add_argument("--repeats", type=int, default=5, help="the median of so many")
+    if repeats:
+        text = "the median of so many"
+        flags.add_argument("--repeats", type=int, default=5, help=text)
     return flags
 
 
