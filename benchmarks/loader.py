@@ -26,6 +26,7 @@ from benchmarks.loader_stages import stages
 from benchmarks.report import Row
 from configs import base
 from poseseg_jax.data.augment import AugmentSettings
+from poseseg_jax.data.form import Form
 from poseseg_jax.data.pipeline import TrainBatches, train_batches
 from poseseg_jax.data.prepared import EMBEDDED, DataSettings, prepare, prepare_val
 
@@ -63,11 +64,12 @@ def main(argv: Sequence[str]) -> list[Row]:
     args = _parse(argv)
     source = _source(args)
     augment = AugmentSettings(**base.get_config().augment)
+    people = base.get_config().data.max_people
     batches = {
         workers: train_batches(
             source,
             image_size=args.image_size,
-            max_people=base.get_config().data.max_people,
+            max_people=people,
             augment=augment,
             batch_size=args.batch_size,
             seed=0,
@@ -86,7 +88,8 @@ def main(argv: Sequence[str]) -> list[Row]:
     finally:
         for iterator in batches.values():
             iterator.close()
-    parts = stages(source, side=args.image_size, augment=augment, repeats=args.repeats)
+    form = Form(args.batch_size, args.image_size, people)
+    parts = stages(source, form=form, settings=augment, repeats=args.repeats)
     return [*_speeds(costs), *_shares(costs, parts)]
 
 

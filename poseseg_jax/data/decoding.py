@@ -31,6 +31,7 @@ _COLOR_FLAGS = {
     4: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_4,
     8: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
+_TO_IMAGE = {factor: geometry.resize_affine(1 / factor) for factor in _COLOR_FLAGS}
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def decode_record(record: Record, *, shrink: float = 1.0) -> Sample:
     if isinstance(file_name, bytes):  # as TFDS hands out text
         file_name = file_name.decode()
     name = f"{file_name} (image id {int(record['image_id'])})"
-    height, width = (int(side) for side in record["size"])
+    height, width = record["size"].tolist()
     reduction = _possible_reduction(record["image"], shrink)
     image = decode_image(record["image"], name=name, reduction=reduction)
     _check_size(image, -(-height // reduction), -(-width // reduction), name)
@@ -84,7 +85,7 @@ def decode_record(record: Record, *, shrink: float = 1.0) -> Sample:
     rows = ("keypoints", "visibility", "box", "area", "has_mask")
     return Sample(
         image=image,
-        to_image=geometry.resize_affine(1 / reduction),
+        to_image=_TO_IMAGE[reduction],
         people=people,
         image_id=int(record["image_id"]),
         **{key: record[key] for key in rows},
