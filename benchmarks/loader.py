@@ -26,24 +26,13 @@ from benchmarks.loader_stages import stages
 from benchmarks.report import Row
 from configs import base
 from poseseg_jax.data.augment import AugmentSettings
+from poseseg_jax.data.form import Form
 from poseseg_jax.data.pipeline import TrainBatches, train_batches
-from poseseg_jax.data.prepared import EMBEDDED, DataSettings, prepare, prepare_val
+from poseseg_jax.data.prepared import DataSettings, prepare, prepare_val
+from poseseg_jax.data.sampling import Subset
+from poseseg_jax.data.sources import EMBEDDED
 
 _BARE = "bare loop"
-
-
-@dataclass(frozen=True)
-class Subset:
-    """Some records of a source."""
-
-    source: Any
-    indices: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.source[self.indices[index]]
 
 
 @dataclass(frozen=True)
@@ -63,11 +52,12 @@ def main(argv: Sequence[str]) -> list[Row]:
     args = _parse(argv)
     source = _source(args)
     augment = AugmentSettings(**base.get_config().augment)
+    people = base.get_config().data.max_people
     batches = {
         workers: train_batches(
             source,
             image_size=args.image_size,
-            max_people=base.get_config().data.max_people,
+            max_people=people,
             augment=augment,
             batch_size=args.batch_size,
             seed=0,
@@ -86,7 +76,8 @@ def main(argv: Sequence[str]) -> list[Row]:
     finally:
         for iterator in batches.values():
             iterator.close()
-    parts = stages(source, side=args.image_size, augment=augment, repeats=args.repeats)
+    form = Form(args.batch_size, args.image_size, people)
+    parts = stages(source, form=form, settings=augment, repeats=args.repeats)
     return [*_speeds(costs), *_shares(costs, parts)]
 
 
@@ -136,7 +127,7 @@ def _source(args: Any) -> Subset:
     if not count:
         raise ValueError(f"{len(split)} pictures make no batch of {args.batch_size}")
     places = np.linspace(0, len(split) - 1, count).round().astype(int)
-    return Subset(split, tuple(places.tolist()))
+    return Subset(split, places)
 
 
 def _bare_loop(source: Subset, batches: TrainBatches, side: int) -> Callable[[], Cost]:

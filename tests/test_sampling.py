@@ -14,8 +14,8 @@ SOURCE = list(range(20))  # the first 8 always, of the other 12 some
 
 
 def draw(source, number, seed=3):
-    pictures = endless(source, seed=seed)
-    return [pictures[index] for index in range(number)]
+    places = endless(source, seed=seed)
+    return [source[places[index]] for index in range(number)]
 
 
 def test_a_subset_is_a_source():

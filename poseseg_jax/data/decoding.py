@@ -35,6 +35,7 @@ _COLOR_FLAGS = {
     4: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_4,
     8: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
+_TO_IMAGE = {factor: geometry.resize_affine(1 / factor) for factor in _COLOR_FLAGS}
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def decode_record(record: Record, *, shrink: float = 1.0) -> Sample:
         than the record says.
     """
     name = name_of(record)
-    height, width = (int(side) for side in record["size"])
+    height, width = record["size"].tolist()
     reduction = _possible_reduction(record["image"], shrink)
     image = decode_image(record["image"], name=name, reduction=reduction)
     _check_size(image, -(-height // reduction), -(-width // reduction), name)
@@ -83,7 +84,7 @@ def decode_record(record: Record, *, shrink: float = 1.0) -> Sample:
     rows = ("keypoints", "visibility", "box", "area", "has_mask")
     return Sample(
         image=image,
-        to_image=geometry.resize_affine(1 / reduction),
+        to_image=_TO_IMAGE[reduction],
         people=people,
         image_id=int(record["image_id"]),
         **{key: record[key] for key in rows},

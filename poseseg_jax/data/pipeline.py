@@ -3,7 +3,6 @@
 A source is anything with a length and with records by index; see decoding.py.
 """
 
-import dataclasses
 import functools
 import math
 import weakref
@@ -27,12 +26,14 @@ from poseseg_jax.data.augment import (
     random_affine,
     random_color,
     render,
-    render_into,
     scale_of,
+    warp_image,
+    warp_people,
 )
 from poseseg_jax.data.decoding import Record, decode_record
 from poseseg_jax.data.form import Form
-from poseseg_jax.data.handover import Blocks, Place
+from poseseg_jax.data.handover import Blocks, Layout, Pickled, Place
+from poseseg_jax.data.labels import write_labels
 from poseseg_jax.data.sampling import endless
 from poseseg_jax.structs import MAX_PEOPLE, Batch
 
@@ -66,8 +67,7 @@ def train_batches(
       augment: how much the views vary.
       batch_size: of this shard.
       seed: of order and augmentation.
-      num_workers: processes; 0: threads of this process. As many threads take their
-        place, with a warning, where shared memory is too small for processes.
+      num_workers: processes; 0: threads of this process.
       shard_index, shard_count: which part of every global batch to make.
 
     Returns:
@@ -80,14 +80,14 @@ def train_batches(
     _check(batch_size, max_people, shard_index, shard_count)
     if not len(source):
         raise ValueError("There are no pictures to train on: the source is empty.")
-    views = endless(source, seed=seed).random_map(_RandomView(image_size, augment))
+    # Grain has the order, of numbers; records it would weigh and count, one by one.
+    order = endless(source, seed=seed)
+    views = order.random_map(_RandomView(source, image_size, augment))
+    if shard_count > 1:
+        views = views[shard_index::shard_count]
     form = Form(batch_size, image_size, max_people)
-    batches = views[shard_index::shard_count].batch(
-        batch_size, drop_remainder=True, batch_fn=_RenderBatch(form)
-    )
-    if num_workers and not handover.fits(form, num_workers):
-        return TrainBatches(batches, form, num_workers=0, num_threads=num_workers)
-    return TrainBatches(batches, form, num_workers=num_workers, num_threads=_THREADS)
+    batches = views.batch(batch_size, drop_remainder=True, batch_fn=_RenderBatch(form))
+    return TrainBatches(batches, Layout(form, num_workers) if num_workers else None)
 
 
 def eval_batches(
@@ -130,31 +130,27 @@ class TrainBatches(grain.DatasetIterator):
     so that a run can go on from that number alone, with other workers.
     """
 
-    def __init__(
-        self,
-        batches: grain.MapDataset,
-        form: Form,
-        *,
-        num_workers: int,
-        num_threads: int,
-    ):
+    def __init__(self, batches: grain.MapDataset, layout: Layout | None):
+        """Makes the iterator, which starts when it is asked for a batch.
+
+        Args:
+          batches: what it gives.
+          layout: of the memory of worker processes; None: threads of this process.
+        """
         super().__init__()
         self._batches = batches
-        self._form = form
-        self._num_workers = num_workers
-        self._num_threads = num_threads
+        self._layout = layout
         self._taken = 0
-        # Nothing, or the memory of the workers and Grain's iterator.
+        # Nothing, or Grain's iterator, behind the memory of its workers if it has any.
         self._running: list[Any] = []
         # Also at the program's end, while there still are modules to do it with.
         weakref.finalize(self, _end, self._running)
 
     def __next__(self) -> Batch:
         self.start_prefetch()
-        blocks, iterator = self._running
-        batch = blocks.take(next(iterator))
+        batch = next(self._running[-1])
         self._taken += 1
-        return batch
+        return self._running[0].take(batch) if self._layout else batch
 
     def get_state(self) -> dict[str, int]:
         return {"batches_taken": self._taken}
@@ -167,10 +163,8 @@ class TrainBatches(grain.DatasetIterator):
         """Starts threads or processes ahead of the first batch. Idempotent."""
         self._assert_not_closed()
         if not self._running:
-            blocks = Blocks(self._form, self._num_workers)
-            self._running.append(blocks)
-            self._running.append(self._start(blocks))
-            self._running[1].start_prefetch()
+            self._start()
+            self._running[-1].start_prefetch()
 
     def close(self) -> None:
         """Ends threads and processes. Idempotent."""
@@ -179,23 +173,26 @@ class TrainBatches(grain.DatasetIterator):
             _end(self._running)
         super().close()
 
-    def _start(self, blocks: Blocks) -> grain.DatasetIterator:
+    def _start(self) -> None:
         rest = self._batches[self._taken :]
-        if not self._num_workers:
-            return iter(rest.to_iter_dataset(_read_ahead(self._num_threads)))
+        if self._layout is None:
+            self._running.append(iter(rest.to_iter_dataset(_read_ahead(_THREADS))))
+            return
         if not flags.FLAGS.is_parsed():  # outside of absl's app, as in a notebook
             flags.FLAGS.mark_as_parsed()  # Grain asks for its own, which have defaults
         inline = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
         workers = grain.MultiprocessingOptions(
-            num_workers=self._num_workers, per_worker_buffer_size=1
+            num_workers=self._layout.num_workers, per_worker_buffer_size=1
         )
+        blocks = Blocks(self._layout)
+        prepare = functools.partial(_prepare_worker, blocks.path, self._layout)
         dataset = rest.to_iter_dataset(inline)
-        prepare = functools.partial(_prepare_worker, blocks.names)
-        return iter(dataset.mp_prefetch(workers, worker_init_fn=prepare))
+        dataset = dataset.mp_prefetch(workers, worker_init_fn=prepare)
+        self._running += [blocks, iter(dataset)]
 
 
 def _end(running: list[Any]) -> None:
-    while running:  # the iterator first: it ends the workers
+    while running:  # the iterator comes first
         running.pop().close()
 
 
@@ -205,13 +202,15 @@ _Task = tuple[Record, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class _RandomView(grain.transforms.RandomMap):
-    """Record -> what is to be made of it: all that is random, and little work."""
+    """Index -> a record and what is to be made of it: what is random, little work."""
 
+    source: RandomAccessDataSource
     image_size: int
     augment: AugmentSettings
 
-    def random_map(self, element: Record, rng: np.random.Generator) -> _Task:
-        height, width = (int(side) for side in element["size"])
+    def random_map(self, element: int, rng: np.random.Generator) -> _Task:
+        record = self.source[element]
+        height, width = record["size"].tolist()
         to_input = random_affine(
             rng,
             height=height,
@@ -219,7 +218,7 @@ class _RandomView(grain.transforms.RandomMap):
             side=self.image_size,
             settings=self.augment,
         )
-        return element, to_input, random_color(rng, strength=self.augment.color)
+        return record, to_input, random_color(rng, strength=self.augment.color)
 
 
 @dataclass(frozen=True)
@@ -228,15 +227,17 @@ class _RenderBatch:
 
     form: Form
 
-    def __call__(self, tasks: Sequence[_Task]) -> Batch | Place:
+    def __call__(self, tasks: Sequence[_Task]) -> Batch | Place | Pickled:
         return handover.filled(self.form, functools.partial(self._fill, tasks))
 
     def _fill(self, tasks: Sequence[_Task], batch: Batch) -> None:
         for row, (record, to_input, factors) in enumerate(tasks):
             sample = decode_record(record, shrink=1 / scale_of(to_input))
             image = change_color(sample.image, factors)
-            sample = dataclasses.replace(sample, image=image)
-            render_into(batch, row, sample, to_input)
+            warp_image(image, sample.to_image, to_input, batch.image[row])
+            warp_people(sample.people, to_input, batch.people[row])
+        records, views, _ = zip(*tasks, strict=True)
+        write_labels(batch, records, np.stack(views))
 
 
 @dataclass(frozen=True)
@@ -267,9 +268,9 @@ def _read_ahead(num_threads: int) -> grain.ReadOptions:
     return grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=num_threads)
 
 
-def _prepare_worker(blocks: tuple[str, ...], index: int, count: int) -> None:
+def _prepare_worker(path: str, layout: Layout, index: int, count: int) -> None:
     del count
-    handover.attach(blocks, index)
+    handover.attach(path, layout, index)
     cv2.setNumThreads(0)  # workers are what runs in parallel
     # Should anything in a worker ask JAX, it must not take the trainer's accelerator.
     jax.config.update("jax_platforms", "cpu")

@@ -8,13 +8,15 @@ The bytes are zlib's of height, width, n lengths (uint32, little-endian) and n c
 (uint8). Their checksum is zlib's.
 """
 
+import struct
 import zlib
 
 import numpy as np
 from jaxtyping import UInt8
 
 _NUMBER = np.dtype("<u4")
-_BYTES_OF_SIZE = 2 * _NUMBER.itemsize
+_SIZE = struct.Struct("<2I")
+_BYTES_OF_SIZE = _SIZE.size
 _BYTES_OF_A_RUN = _NUMBER.itemsize + 1
 
 
@@ -47,13 +49,14 @@ def decode_runs(
             f"{name}: {len(data)} bytes that are no whole people map. Prepare the data "
             "set again."
         )
-    size = tuple(np.frombuffer(content, _NUMBER, 2).tolist())
+    size = _SIZE.unpack_from(content)
     lengths = np.frombuffer(content, _NUMBER, count, _BYTES_OF_SIZE)
-    if size != (height, width) or lengths.sum(dtype=np.uint64) != height * width:
+    pixels = int(np.add.reduce(lengths, dtype=np.uint64))
+    if size != (height, width) or pixels != height * width:
         raise ValueError(
             f"{name}: holds {size[0]} x {size[1]} pixels (height x width) in runs of "
-            f"{lengths.sum(dtype=np.uint64)} together, but the record's size asks for "
-            f"{height} x {width}. Prepare the data set again."
+            f"{pixels} together, but the record's size asks for {height} x {width}. "
+            "Prepare the data set again."
         )
     codes = np.frombuffer(content, np.uint8, count, _BYTES_OF_SIZE + lengths.nbytes)
     return np.repeat(codes, lengths).reshape(height, width)

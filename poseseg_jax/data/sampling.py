@@ -77,7 +77,7 @@ class Mixture:
 
 
 def endless(source: RandomAccessDataSource[Any], *, seed: int) -> grain.MapDataset:
-    """The source's records without end, in a new random order in every epoch.
+    """The places of the records to take, without end, anew in every epoch.
 
     Args:
       source: of a Subset, an epoch has the chosen records; of a Mixture, what it says.
@@ -86,7 +86,7 @@ def endless(source: RandomAccessDataSource[Any], *, seed: int) -> grain.MapDatas
       seed: of the order.
     """
     if not isinstance(source, Mixture):
-        return grain.MapDataset.source(source).seed(seed).shuffle().repeat()
+        return grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat()
     places = grain.MapDataset.range(source.epoch).seed(seed).shuffle().repeat()
     # Another stream of the same seed.
     turns = int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])
@@ -95,15 +95,15 @@ def endless(source: RandomAccessDataSource[Any], *, seed: int) -> grain.MapDatas
 
 @dataclass(frozen=True, eq=False)
 class _Draw(grain.transforms.MapWithIndex):
-    """Number of the draw, and place in its epoch -> record of a Mixture."""
+    """Number of the draw, and place in its epoch -> place in a Mixture."""
 
     mixture: Mixture
     seed: int
 
-    def map_with_index(self, index: int, element: int) -> Any:
+    def map_with_index(self, index: int, element: int) -> int:
         mixture = self.mixture
         if element < mixture.num_always:
-            return mixture.source[element]
+            return element
         # The others are shuffled again and again, on from epoch to epoch.
         others = len(mixture.source) - mixture.num_always
         turn = index // mixture.epoch * mixture.num_by_turns
@@ -112,4 +112,4 @@ class _Draw(grain.transforms.MapWithIndex):
         drawn = grain.experimental.index_shuffle(
             place, max_index=others - 1, seed=(self.seed + round_) % _SEEDS, rounds=4
         )
-        return mixture.source[mixture.num_always + drawn]
+        return mixture.num_always + int(drawn)
