@@ -9,6 +9,7 @@ import functools
 import gzip
 import io
 import json
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -577,7 +578,8 @@ def tables() -> dict[str, str]:
         folder = Path(name)
 
         def short(message: str) -> str:
-            return message.replace(f"{folder}/", "")
+            # How many bytes a picture takes depends on who encodes it.
+            return re.sub(r"\d\d+ bytes", "N bytes", message.replace(f"{folder}/", ""))
 
         files = [
             (c.name, short(message_of(load, write_file(c, folder)))) for c in FILES
@@ -605,10 +607,10 @@ def _table(header: tuple[str, str], rows: list, *, is_code: bool) -> str:
 def with_tables(words: str) -> str:
     """A document with its tables, each between a pair of comments, as they are now."""
     for name, table in tables().items():
-        begin, end = f"<!-- {name} -->\n\n", f"\n\n<!-- end of {name} -->"
-        before, _, rest = words.partition(begin)
-        _, _, after = rest.partition(end)
-        words = before + begin + table + end + after
+        before, begin, rest = words.partition(f"<!-- {name} -->")
+        _, end, after = rest.partition(f"<!-- end of {name} -->")
+        assert end, f"no place for the table {name!r}"
+        words = f"{before}{begin}\n\n{table}\n\n{end}{after}"
     return words
 
 
