@@ -3,8 +3,8 @@
 The pipeline is the one of training: prepared records -> augmented batches, in this
 process (0 workers) and in 1, 2, ... loader processes. The bare loop does for the same
 pictures, in the same views, what no pipeline can leave out: one thread decodes the
-bytes at full size and warps them once to the input's size; people, colour and batches
-are no concern of it. The pictures are read once before, so that no disk is measured.
+bytes at full size and warps them once to the input's size. People, colors and batches
+are no concern of it. All has been read once before, so that no disk is measured.
 
 "per core" is per second of processor time, of this process and all its children: what
 a core gives that does nothing else.
@@ -29,10 +29,13 @@ from poseseg_jax.data.augment import AugmentSettings
 from poseseg_jax.data.form import Form
 from poseseg_jax.data.pipeline import TrainBatches, train_batches
 from poseseg_jax.data.prepared import DataSettings, prepare, prepare_val
-from poseseg_jax.data.sampling import Subset
 from poseseg_jax.data.sources import EMBEDDED
 
 _BARE = "bare loop"
+_EMBEDDED_PICTURES = 1000
+
+# A picture's file, and its view: the affine to the input.
+Job = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -51,33 +54,30 @@ def main(argv: Sequence[str]) -> list[Row]:
     """
     args = _parse(argv)
     source = _source(args)
+    form = Form(args.batch_size, args.image_size, base.get_config().data.max_people)
     augment = AugmentSettings(**base.get_config().augment)
-    people = base.get_config().data.max_people
-    batches = {
-        workers: train_batches(
-            source,
-            image_size=args.image_size,
-            max_people=people,
-            augment=augment,
-            batch_size=args.batch_size,
-            seed=0,
-            num_workers=workers,
-        )
-        for workers in args.workers
+    # Batches that are made ahead are used up before the wall clock starts.
+    ahead = 4 + 3 * max(args.workers)
+    count = ahead + -(-args.pictures // args.batch_size)
+    jobs = iter(_jobs(source, form, augment, (args.repeats + 1) * count * form.rows))
+    tasks: dict[str, Callable[[], Cost]] = {
+        _BARE: lambda: _bare([next(jobs) for _ in range(count * form.rows)], form.side)
     }
+    loaders = {w: _start(source, form, augment, w) for w in args.workers}
+    for workers, batches in loaders.items():
+        tasks[_name(workers)] = lambda batches=batches: _load(
+            batches, count, ahead, form.rows
+        )
     try:
-        bare = _bare_loop(source, next(iter(batches.values())), args.image_size)
-        tasks: dict[str, Callable[[], Cost]] = {_BARE: bare}
-        for workers, iterator in batches.items():
-            tasks[_name(workers)] = _loader(iterator, len(source), args.batch_size)
         for task in tasks.values():
             task()  # starts processes, opens files, fills caches
         costs = report.alternate(tasks, args.repeats)
     finally:
-        for iterator in batches.values():
-            iterator.close()
-    form = Form(args.batch_size, args.image_size, people)
-    parts = stages(source, form=form, settings=augment, repeats=args.repeats)
+        for batches in loaders.values():
+            batches.close()
+    parts = stages(
+        source, args.pictures, form=form, settings=augment, repeats=args.repeats
+    )
     return [*_speeds(costs), *_shares(costs, parts)]
 
 
@@ -93,7 +93,7 @@ def _parse(argv: Sequence[str]) -> Any:
     flags.add_argument("--prepared_dir", default="", help="as data.prepared_dir")
     flags.add_argument("--image_size", type=int, default=401, help="input side, px")
     flags.add_argument("--batch_size", type=int, default=8)
-    flags.add_argument("--pictures", type=int, default=512, help="to measure with")
+    flags.add_argument("--pictures", type=int, default=512, help="for each repeat")
     flags.add_argument(
         "--workers",
         type=lambda text: [int(number) for number in text.split(",")],
@@ -107,81 +107,95 @@ def _parse(argv: Sequence[str]) -> Any:
     return args
 
 
-def _source(args: Any) -> Subset:
-    """Pictures from all over the split, as many as make whole batches."""
+def _source(args: Any) -> Any:
     if args.annotations:
         if not args.images:
             raise ValueError("--annotations wants --images, the folder of its pictures")
-        split = prepare_val(
+        return prepare_val(
             args.annotations, args.images, prepared_dir=args.prepared_dir
         ).val
-    else:
-        data = base.get_config().data.to_dict() | {
-            "root": args.root or EMBEDDED,
-            "prepared_dir": args.prepared_dir,
-            "embedded_train": args.pictures,
-            "embedded_val": 1,
-        }
-        split = prepare(DataSettings(**data)).train
-    count = min(args.pictures, len(split)) // args.batch_size * args.batch_size
-    if not count:
-        raise ValueError(f"{len(split)} pictures make no batch of {args.batch_size}")
-    places = np.linspace(0, len(split) - 1, count).round().astype(int)
-    return Subset(split, places)
+    data = base.get_config().data.to_dict() | {
+        "root": args.root or EMBEDDED,
+        "prepared_dir": args.prepared_dir,
+        "embedded_train": args.pictures if args.smallest else _EMBEDDED_PICTURES,
+        "embedded_val": 1,
+    }
+    return prepare(DataSettings(**data)).train
 
 
-def _bare_loop(source: Subset, batches: TrainBatches, side: int) -> Callable[[], Cost]:
-    """Decodes and warps all pictures, to the views that the pipeline gives of them."""
-    views: dict[int, np.ndarray] = {}
-    while len(views) < len(source):
+def _start(
+    source: Any, form: Form, augment: AugmentSettings, workers: int
+) -> TrainBatches:
+    return train_batches(
+        source,
+        image_size=form.side,
+        max_people=form.max_people,
+        augment=augment,
+        batch_size=form.rows,
+        seed=0,
+        num_workers=workers,
+    )
+
+
+class _Remembering:
+    """A source that remembers the files it has handed out."""
+
+    def __init__(self, source: Any):
+        self.source = source
+        self.files: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Any:
+        record = self.source[index]
+        file = np.frombuffer(record["image"], np.uint8)
+        self.files[int(record["image_id"])] = file
+        return record
+
+
+def _jobs(source: Any, form: Form, augment: AugmentSettings, count: int) -> list[Job]:
+    """What the bare loop is given: what the pipeline makes its first pictures of."""
+    remembering = _Remembering(source)
+    batches = _start(remembering, form, augment, 0)
+    jobs: list[Job] = []
+    while len(jobs) < count:
         batch = next(batches)
-        views |= dict(zip(batch.image_id.tolist(), batch.to_input, strict=True))
-    pictures = [
-        (np.frombuffer(record["image"], np.uint8), views[int(record["image_id"])])
-        for record in (source[index] for index in range(len(source)))
-    ]
-
-    def loop() -> None:
-        for data, view in pictures:
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
-            cv2.warpAffine(image, view, (side, side), flags=cv2.INTER_LINEAR)
-
-    def measure() -> Cost:
-        threads = cv2.getNumThreads()
-        cv2.setNumThreads(1)
-        _settle(_family(os.getpid()))
-        wall, processor = time.perf_counter(), time.process_time()
-        loop()
-        wall, processor = time.perf_counter() - wall, time.process_time() - processor
-        cv2.setNumThreads(threads)
-        return Cost(wall / len(pictures), processor / len(pictures))
-
-    return measure
+        files = (remembering.files[image_id] for image_id in batch.image_id.tolist())
+        jobs += zip(files, np.array(batch.to_input), strict=True)
+    batches.close()
+    return jobs
 
 
-def _loader(batches: TrainBatches, pictures: int, batch_size: int):
-    """Takes as many batches as hold all pictures once.
+def _bare(jobs: list[Job], side: int) -> Cost:
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    _settle(_family(os.getpid()))
+    wall, processor = time.perf_counter(), time.process_time()
+    for file, view in jobs:
+        image = cv2.imdecode(file, cv2.IMREAD_COLOR)
+        cv2.warpAffine(image, view, (side, side), flags=cv2.INTER_LINEAR)
+    wall, processor = time.perf_counter() - wall, time.process_time() - processor
+    cv2.setNumThreads(threads)
+    return Cost(wall / len(jobs), processor / len(jobs))
+
+
+def _load(batches: TrainBatches, count: int, ahead: int, batch_size: int) -> Cost:
+    """Takes `count` batches, the first `ahead` of them before the wall clock starts.
 
     Processor time runs from rest to rest, when all that is made ahead is made: so as
-    many batches are made as are taken. Wall time begins when what had been made ahead
-    is used up.
+    many batches are made as are taken.
     """
-
-    def measure() -> Cost:
-        processes = _family(os.getpid())
-        processor = _settle(processes)
-        ahead = 0
-        while ahead < 8:
-            next(batches)
-            ahead += 1
-        start = time.perf_counter()
-        for _ in range(pictures // batch_size):
-            next(batches)
-        wall = time.perf_counter() - start
-        processor = _settle(processes) - processor
-        return Cost(wall / pictures, processor / (pictures + ahead * batch_size))
-
-    return measure
+    processes = _family(os.getpid())
+    processor = _settle(processes)
+    for _ in range(ahead):
+        next(batches)
+    start = time.perf_counter()
+    for _ in range(count - ahead):
+        next(batches)
+    wall = time.perf_counter() - start
+    processor = _settle(processes) - processor
+    return Cost(wall / (count - ahead) / batch_size, processor / count / batch_size)
 
 
 def _settle(processes: list[int]) -> float:
@@ -241,9 +255,9 @@ def _shares(costs: dict[str, list[Cost]], parts: dict[str, list[float]]) -> list
     times = {name: statistics.median(values) for name, values in parts.items()}
     inline = sum(times.values())
     if "0 workers" in spent:
-        times["batch, and Grain's threads"] = spent["0 workers"] - inline
+        times["the rest: order, threads"] = spent["0 workers"] - inline
     if "1 worker" in spent:
-        times["batch, and hand-over by a process"] = spent["1 worker"] - inline
+        times["the rest: order, hand-over"] = spent["1 worker"] - inline
     return [
         Row(name, 1e3 * seconds, "ms/picture", _BARE, seconds / spent[_BARE])
         for name, seconds in times.items()

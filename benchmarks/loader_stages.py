@@ -9,29 +9,36 @@ import numpy as np
 
 from poseseg_jax.data import augment
 from poseseg_jax.data.augment import AugmentSettings
-from poseseg_jax.data.decoding import decode_image, decode_record
+from poseseg_jax.data.decoding import decode_people, decode_picture
 from poseseg_jax.data.form import Form
 from poseseg_jax.data.labels import write_labels
-from poseseg_jax.data.run_lengths import decode_runs
 
 T = TypeVar("T")
 
 
 def stages(
-    source: Any, *, form: Form, settings: AugmentSettings, repeats: int
+    source: Any,
+    pictures: int,
+    *,
+    form: Form,
+    settings: AugmentSettings,
+    repeats: int,
 ) -> dict[str, list[float]]:
     """Processor seconds per picture of each stage, one number for each repeat.
 
     Args:
       source: records.
+      pictures: how many of them to take, from all over the source.
       form: of a batch.
       settings: how much the views vary.
-      repeats: how often to go over all pictures; once more before, which is not kept.
+      repeats: how often to go over them; once more before, which is not kept.
     """
+    places = np.linspace(0, len(source) - 1, -(-pictures // form.rows) * form.rows)
+    indices = places.astype(int).tolist()
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        runs = [_once(source, form, settings) for _ in range(repeats + 1)][1:]
+        runs = [_once(source, indices, form, settings) for _ in range(repeats + 1)][1:]
     finally:
         cv2.setNumThreads(threads)
     return {name: [run[name] for run in runs] for name in runs[0]}
@@ -51,19 +58,19 @@ class _Clock:
         return result
 
 
-def _once(source, form: Form, settings: AugmentSettings) -> dict[str, float]:
+def _once(
+    source: Any, indices: list[int], form: Form, settings: AugmentSettings
+) -> dict[str, float]:
     clock, rng, batch = _Clock(), np.random.default_rng(0), form.new()
-    records, views = [], []
-    for index in range(len(source)):
-        row = index % form.rows
-        records.append(clock("read the record", source.__getitem__, index))
-        view, factors = clock("draw a view", _draw, rng, records[-1], form, settings)
-        views.append(view)
-        _render(clock, records[-1], view, factors, batch.image[row], batch.people[row])
-        if row == form.rows - 1:
-            clock("labels", write_labels, batch, records, np.stack(views))
-            records, views = [], []
-    return {name: seconds / len(source) for name, seconds in clock.spent.items()}
+    for start in range(0, len(indices), form.rows):
+        tasks = []
+        for index in indices[start : start + form.rows]:
+            record = clock("read the record", source.__getitem__, index)
+            tasks.append(
+                (record, *clock("draw a view", _draw, rng, record, form, settings))
+            )
+        _render(clock, tasks, batch)
+    return {name: seconds / len(indices) for name, seconds in clock.spent.items()}
 
 
 def _draw(rng, record, form: Form, settings: AugmentSettings):
@@ -74,24 +81,17 @@ def _draw(rng, record, form: Form, settings: AugmentSettings):
     return to_input, augment.random_color(rng, strength=settings.color)
 
 
-def _render(clock: _Clock, record, to_input, factors, pixels, codes) -> None:
-    height, width = (int(side) for side in record["size"])
-    to_image = decode_record(record, shrink=1 / augment.scale_of(to_input)).to_image
-    image = clock(
-        "decode the picture",
-        decode_image,
-        record["image"],
-        name="",
-        reduction=round(1 / to_image[0, 0]),
-    )
-    image = clock("change colors", augment.change_color, image, factors)
-    clock("warp the picture", augment.warp_image, image, to_image, to_input, pixels)
-    people = clock(
-        "decode the people map",
-        decode_runs,
-        record["people"],
-        height=height,
-        width=width,
-        name="",
-    )
-    clock("warp the people map", augment.warp_people, people, to_input, codes)
+def _render(clock: _Clock, tasks: list, batch: Any) -> None:
+    """As the pipeline does it."""
+    records, views, _ = zip(*tasks, strict=True)
+    for record, view, codes in zip(records, views, batch.people, strict=True):
+        people = clock("decode the people map", decode_people, record)
+        clock("warp the people map", augment.warp_people, people, view, codes)
+    clock("labels", write_labels, batch, records, np.stack(views))
+    for (record, view, factors), pixels in zip(tasks, batch.image, strict=True):
+        shrink = 1 / augment.scale_of(view)
+        image, to_image = clock(
+            "decode the picture", decode_picture, record, shrink=shrink
+        )
+        image = clock("change colors", augment.change_color, image, factors)
+        clock("warp the picture", augment.warp_image, image, to_image, view, pixels)

@@ -23,7 +23,7 @@ from poseseg_jax.structs import IGNORE, Batch
 # RGB outside of the picture: ImageNet's mean, which normalisation takes to about 0.
 PADDING = (124, 116, 104)
 # Weights of red, green and blue in luminance (ITU-R BT.601).
-_LUMINANCE = np.array([0.299, 0.587, 0.114])
+_LUMINANCE = (0.299, 0.587, 0.114)
 _DIAGONAL = np.arange(3)
 
 
@@ -136,13 +136,14 @@ def change_color(
     brightness, contrast, saturation = factors.tolist()
     if brightness == contrast == saturation == 1:
         return image
-    num_pixels = image.size // 3
-    red, green, blue, _ = cv2.sumElems(image)
-    mean = brightness * np.dot(_LUMINANCE, (red, green, blue)) / num_pixels
-    matrix = np.empty((3, 4))
-    matrix[:, :3] = brightness * contrast * (1 - saturation) * _LUMINANCE
-    matrix[_DIAGONAL, _DIAGONAL] += brightness * contrast * saturation
-    matrix[:, 3] = (1 - contrast) * mean
+    whole = brightness * contrast
+    colored = whole * saturation
+    gray = [(whole - colored) * share for share in _LUMINANCE]
+    sums = zip(_LUMINANCE, cv2.sumElems(image), strict=False)
+    mean = brightness * sum(share * color for share, color in sums) / (image.size // 3)
+    shift = (1 - contrast) * mean
+    matrix = np.array([[*gray, shift]] * 3)
+    matrix[_DIAGONAL, _DIAGONAL] += colored
     return cv2.transform(image, matrix)
 
 

@@ -75,26 +75,33 @@ def decode_record(record: Record, *, shrink: float = 1.0) -> Sample:
       ValueError: naming file and id, for a picture that is broken or has another size
         than the record says.
     """
-    name = name_of(record)
-    height, width = record["size"].tolist()
-    reduction = _possible_reduction(record["image"], shrink)
-    image = decode_image(record["image"], name=name, reduction=reduction)
-    _check_size(image, -(-height // reduction), -(-width // reduction), name)
-    people = decode_people(record)
+    image, to_image = decode_picture(record, shrink=shrink)
     rows = ("keypoints", "visibility", "box", "area", "has_mask")
     return Sample(
         image=image,
-        to_image=_TO_IMAGE[reduction],
-        people=people,
+        to_image=to_image,
+        people=decode_people(record),
         image_id=int(record["image_id"]),
         **{key: record[key] for key in rows},
     )
 
 
+def decode_picture(
+    record: Record, *, shrink: float = 1.0
+) -> tuple[UInt8[np.ndarray, "h w 3"], Float[np.ndarray, "2 3"]]:
+    """`image` and `to_image` of a record's Sample; arguments and errors as there."""
+    name = name_of(record)
+    height, width = record["size"].tolist()
+    reduction = _possible_reduction(record["image"], shrink)
+    image = decode_image(record["image"], name=name, reduction=reduction)
+    _check_size(image, -(-height // reduction), -(-width // reduction), name)
+    return image, _TO_IMAGE[reduction]
+
+
 def decode_people(record: Record) -> UInt8[np.ndarray, "H W"]:
     """The people map of a record, without its picture; errors as in `decode_record`."""
+    height, width = record["size"].tolist()
     name = f"{name_of(record)}, people map"
-    height, width = (int(side) for side in record["size"])
     return decode_runs(record["people"], height=height, width=width, name=name)
 
 

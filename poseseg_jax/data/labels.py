@@ -49,8 +49,11 @@ def write_labels(
     affine = to_input[picture]
     factor = affine[:, 0, 0] * affine[:, 1, 1] - affine[:, 0, 1] * affine[:, 1, 0]
     keypoints, visibility = _move_keypoints(
-        gather("keypoints"), gather("visibility"), affine, factor < 0, side
+        gather("keypoints"), gather("visibility"), affine, side
     )
+    mirrored = np.flatnonzero(factor < 0)  # their left hands are right hands
+    for of_people in (keypoints, visibility):
+        of_people[mirrored] = of_people[mirrored][:, _KEYPOINT_FLIP]
     box = _move_boxes(gather("box"), affine, side)
     stays = _is_left(batch, picture, row, box, visibility, gather("has_mask"))
     place = picture[stays], row[stays]
@@ -73,15 +76,12 @@ def _apply(affine, points):
     return points @ affine[:, :, :2].swapaxes(1, 2) + affine[:, None, :, 2]
 
 
-def _move_keypoints(keypoints, visibility, affine, is_mirrored, side: int):
+def _move_keypoints(keypoints, visibility, affine, side: int):
     moved = _apply(affine, keypoints)
     inside = ((moved >= -0.5) & (moved <= side - 0.5)).all(-1)
     visibility = np.where(inside, visibility, 0)
     moved = np.where(visibility[..., None] > 0, moved, 0)
-    # A mirrored left hand is a right hand.
-    order = np.where(is_mirrored[:, None], _KEYPOINT_FLIP, np.arange(NUM_KEYPOINTS))
-    people = np.arange(len(order))[:, None]
-    return moved[people, order], visibility[people, order]
+    return moved, visibility
 
 
 def _move_boxes(box, affine, side: int):
@@ -101,8 +101,8 @@ def _is_left(
     for person in np.flatnonzero(left & has_mask & ~visibility.any(-1)):
         (x0, y0), (x1, y1) = first[person], last[person]
         region = batch.people[picture[person], y0 : y1 + 1, x0 : x1 + 1]
-        code = row[person] + 1
-        left[person] = ((region == code) | (region == SEVERAL)).any()
+        own = (region == row[person] + 1).any()
+        left[person] = own or (region == SEVERAL).any()
     return left
 
 

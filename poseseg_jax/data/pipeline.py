@@ -30,7 +30,12 @@ from poseseg_jax.data.augment import (
     warp_image,
     warp_people,
 )
-from poseseg_jax.data.decoding import Record, decode_record
+from poseseg_jax.data.decoding import (
+    Record,
+    decode_people,
+    decode_picture,
+    decode_record,
+)
 from poseseg_jax.data.form import Form
 from poseseg_jax.data.handover import Blocks, Layout, Pickled, Place
 from poseseg_jax.data.labels import write_labels
@@ -231,13 +236,19 @@ class _RenderBatch:
         return handover.filled(self.form, functools.partial(self._fill, tasks))
 
     def _fill(self, tasks: Sequence[_Task], batch: Batch) -> None:
-        for row, (record, to_input, factors) in enumerate(tasks):
-            sample = decode_record(record, shrink=1 / scale_of(to_input))
-            image = change_color(sample.image, factors)
-            warp_image(image, sample.to_image, to_input, batch.image[row])
-            warp_people(sample.people, to_input, batch.people[row])
+        arrays: Any = batch
         records, views, _ = zip(*tasks, strict=True)
+        for record, to_input, codes in zip(records, views, arrays.people, strict=True):
+            warp_people(decode_people(record), to_input, codes)
         write_labels(batch, records, np.stack(views))
+        # Apart, as Python is slow whenever a picture has gone through the caches.
+        for (record, to_input, factors), pixels in zip(
+            tasks, arrays.image, strict=True
+        ):
+            shrink = 1 / scale_of(to_input)
+            image, to_image = decode_picture(record, shrink=shrink)
+            image = change_color(image, factors)
+            warp_image(image, to_image, to_input, pixels)
 
 
 @dataclass(frozen=True)
