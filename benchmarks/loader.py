@@ -54,8 +54,9 @@ def main(argv: Sequence[str]) -> list[Row]:
     """
     args = _parse(argv)
     source = _source(args)
-    form = Form(args.batch_size, args.image_size, base.get_config().data.max_people)
-    augment = AugmentSettings(**base.get_config().augment)
+    config = base.get_config().to_dict()
+    form = Form(args.batch_size, args.image_size, config["data"]["max_people"])
+    augment = AugmentSettings(**config["augment"])
     # Batches that are made ahead are used up before the wall clock starts.
     ahead = 4 + 3 * max(args.workers)
     count = ahead + -(-args.pictures // args.batch_size)
@@ -114,7 +115,7 @@ def _source(args: Any) -> Any:
         return prepare_val(
             args.annotations, args.images, prepared_dir=args.prepared_dir
         ).val
-    data = base.get_config().data.to_dict() | {
+    data = base.get_config().to_dict()["data"] | {
         "root": args.root or EMBEDDED,
         "prepared_dir": args.prepared_dir,
         "embedded_train": args.pictures if args.smallest else _EMBEDDED_PICTURES,
@@ -173,7 +174,7 @@ def _bare(jobs: list[Job], side: int) -> Cost:
     _settle(_family(os.getpid()))
     wall, processor = time.perf_counter(), time.process_time()
     for file, view in jobs:
-        image = cv2.imdecode(file, cv2.IMREAD_COLOR)
+        image: Any = cv2.imdecode(file, cv2.IMREAD_COLOR)
         cv2.warpAffine(image, view, (side, side), flags=cv2.INTER_LINEAR)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     cv2.setNumThreads(threads)

@@ -8,6 +8,7 @@ making an input, `render`, for training (`random_affine`) and for evaluation
 
 import math
 from dataclasses import dataclass, fields
+from typing import Any
 
 import cv2
 import jax
@@ -163,7 +164,7 @@ def render(
     Returns:
       A Batch without batch axis; its float fields are float32.
     """
-    batch = Form(1, side, max_people).new()
+    batch: Any = Form(1, side, max_people).new()
     warp_image(sample.image, sample.to_image, to_input, batch.image[0])
     warp_people(sample.people, to_input, batch.people[0])
     record = vars(sample) | {"size": sample.people.shape}

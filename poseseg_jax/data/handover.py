@@ -70,7 +70,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Pickled:
-    """A batch for which no block was free, in a form that Grain just hands over."""
+    """A batch for which no block was free, as something that Grain leaves alone."""
 
     batch: bytes
 

@@ -44,6 +44,7 @@ from poseseg_jax.structs import MAX_PEOPLE, Batch
 
 # Batches under way at a time in this process; OpenCV lets go of Python's lock.
 _THREADS = 2
+_KEPT_BYTES = 31 * 2**20  # glibc heeds up to 32 MiB
 
 
 def train_batches(
@@ -282,6 +283,9 @@ def _read_ahead(num_threads: int) -> grain.ReadOptions:
 def _prepare_worker(path: str, layout: Layout, index: int, count: int) -> None:
     del count
     handover.attach(path, layout, index)
+    # Having freed a block of this size once, glibc keeps freed memory for the next
+    # picture, instead of giving it back to the kernel, which would clear every page.
+    np.empty(_KEPT_BYTES, np.uint8)
     cv2.setNumThreads(0)  # workers are what runs in parallel
     # Should anything in a worker ask JAX, it must not take the trainer's accelerator.
     jax.config.update("jax_platforms", "cpu")

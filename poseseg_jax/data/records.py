@@ -15,6 +15,8 @@ from tensorflow_datasets.proto import tf_example_pb2
 from poseseg_jax.data.decoding import Record
 from poseseg_jax.skeleton import NUM_KEYPOINTS
 
+_EXAMPLE: Any = vars(tf_example_pb2)["Example"]
+
 
 @dataclass(frozen=True, eq=False)
 class Records:
@@ -22,11 +24,11 @@ class Records:
 
     serialized: RandomAccessDataSource[bytes]
 
-    @classmethod
-    def of(cls, builder: tfds.core.DatasetBuilder, split: str) -> "Records":
+    @staticmethod
+    def of(builder: Any, split: str) -> "Records":
         """The split of a prepared builder, in TFDS' notation: "train[:100]"."""
-        raw: Any = tfds.decode.DeserializeMethod.RAW_BYTES
-        return cls(builder.as_data_source(split, deserialize_method=raw))
+        raw = tfds.decode.DeserializeMethod.RAW_BYTES
+        return Records(builder.as_data_source(split, deserialize_method=raw))
 
     def __len__(self) -> int:
         return len(self.serialized)
@@ -36,7 +38,7 @@ class Records:
 
 
 def _parse(serialized: bytes) -> Record:
-    feature = tf_example_pb2.Example.FromString(serialized).features.feature
+    feature = _EXAMPLE.FromString(serialized).features.feature
 
     def integers(name: str, dtype: type) -> np.ndarray:
         return np.array(feature[name].int64_list.value, dtype)
