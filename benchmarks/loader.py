@@ -10,6 +10,7 @@ are no concern of it. All has been read once before, so that no disk is measured
 a core gives that does nothing else.
 """
 
+import functools
 import os
 import statistics
 import time
@@ -22,7 +23,7 @@ import cv2
 import numpy as np
 
 from benchmarks import report
-from benchmarks.loader_stages import stages
+from benchmarks.loader_stages import Job, stages
 from benchmarks.report import Row
 from configs import base
 from poseseg_jax.data.augment import AugmentSettings
@@ -32,10 +33,8 @@ from poseseg_jax.data.prepared import DataSettings, prepare, prepare_val
 from poseseg_jax.data.sources import EMBEDDED
 
 _BARE = "bare loop"
+_STAGES = "stages"
 _EMBEDDED_PICTURES = 1000
-
-# A picture's file, and its view: the affine to the input.
-Job = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -60,26 +59,28 @@ def main(argv: Sequence[str]) -> list[Row]:
     # Batches that are made ahead are used up before the wall clock starts.
     ahead = 4 + 3 * max(args.workers)
     count = ahead + -(-args.pictures // args.batch_size)
-    jobs = iter(_jobs(source, form, augment, (args.repeats + 1) * count * form.rows))
-    tasks: dict[str, Callable[[], Cost]] = {
-        _BARE: lambda: _bare([next(jobs) for _ in range(count * form.rows)], form.side)
-    }
+    jobs = _jobs(source, form, augment, (args.repeats + 1) * count * form.rows)
+    step = count * form.rows
+    windows = [jobs[start : start + step] for start in range(0, len(jobs), step)]
+    bare, apart = iter(windows), iter(windows)
     loaders = {w: _start(source, form, augment, w) for w in args.workers}
+    tasks: dict[str, Callable[[], Any]] = {
+        _BARE: lambda: _bare(source, next(bare), form.side),
+        _STAGES: lambda: stages(source, next(apart), form, augment),
+    }
     for workers, batches in loaders.items():
-        tasks[_name(workers)] = lambda batches=batches: _load(
-            batches, count, ahead, form.rows
+        tasks[_name(workers)] = functools.partial(
+            _load, batches, count, ahead, form.rows
         )
     try:
         for task in tasks.values():
             task()  # starts processes, opens files, fills caches
-        costs = report.alternate(tasks, args.repeats)
+        measured = report.alternate(tasks, args.repeats)
     finally:
         for batches in loaders.values():
             batches.close()
-    parts = stages(
-        source, args.pictures, form=form, settings=augment, repeats=args.repeats
-    )
-    return [*_speeds(costs), *_shares(costs, parts)]
+    parts = measured.pop(_STAGES)
+    return [*_speeds(measured), *_shares(measured, parts)]
 
 
 def _name(workers: int) -> str:
@@ -139,19 +140,18 @@ def _start(
 
 
 class _Remembering:
-    """A source that remembers the files it has handed out."""
+    """A source that remembers which picture was where."""
 
     def __init__(self, source: Any):
         self.source = source
-        self.files: dict[int, np.ndarray] = {}
+        self.places: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self.source)
 
     def __getitem__(self, index: int) -> Any:
         record = self.source[index]
-        file = np.frombuffer(record["image"], np.uint8)
-        self.files[int(record["image_id"])] = file
+        self.places[int(record["image_id"])] = index
         return record
 
 
@@ -162,20 +162,23 @@ def _jobs(source: Any, form: Form, augment: AugmentSettings, count: int) -> list
     jobs: list[Job] = []
     while len(jobs) < count:
         batch = next(batches)
-        files = (remembering.files[image_id] for image_id in batch.image_id.tolist())
-        jobs += zip(files, np.array(batch.to_input), strict=True)
+        for image_id, view in zip(
+            batch.image_id.tolist(), np.array(batch.to_input, np.float64), strict=True
+        ):
+            jobs.append(Job(remembering.places[image_id], view))
     batches.close()
     return jobs
 
 
-def _bare(jobs: list[Job], side: int) -> Cost:
+def _bare(source: Any, jobs: list[Job], side: int) -> Cost:
+    files = [np.frombuffer(source[job.index]["image"], np.uint8) for job in jobs]
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     _settle(_family(os.getpid()))
     wall, processor = time.perf_counter(), time.process_time()
-    for file, view in jobs:
+    for file, job in zip(files, jobs, strict=True):
         image: Any = cv2.imdecode(file, cv2.IMREAD_COLOR)
-        cv2.warpAffine(image, view, (side, side), flags=cv2.INTER_LINEAR)
+        cv2.warpAffine(image, job.view, (side, side), flags=cv2.INTER_LINEAR)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     cv2.setNumThreads(threads)
     return Cost(wall / len(jobs), processor / len(jobs))
@@ -247,20 +250,27 @@ def _speeds(costs: dict[str, list[Cost]]) -> list[Row]:
     return rows
 
 
-def _shares(costs: dict[str, list[Cost]], parts: dict[str, list[float]]) -> list[Row]:
+def _shares(costs: dict[str, list[Cost]], parts: list[dict[str, float]]) -> list[Row]:
     """Where a picture's processor time goes, as shares of the bare loop's."""
-    spent = {
-        name: statistics.median(cost.processor for cost in measured)
-        for name, measured in costs.items()
+    spent = {name: [c.processor for c in measured] for name, measured in costs.items()}
+    times = {name: [part[name] for part in parts] for name in parts[0]}
+    inline = [sum(part.values()) for part in parts]
+    rests = {
+        "0 workers": "order, batch, threads",
+        "1 worker": "order, batch, hand-over",
     }
-    times = {name: statistics.median(values) for name, values in parts.items()}
-    inline = sum(times.values())
-    if "0 workers" in spent:
-        times["the rest: order, threads"] = spent["0 workers"] - inline
-    if "1 worker" in spent:
-        times["the rest: order, hand-over"] = spent["1 worker"] - inline
+    for name, rest in rests.items():
+        if name in spent:
+            pairs = zip(spent[name], inline, strict=True)
+            times[f"the rest of {name}: {rest}"] = [a - b for a, b in pairs]
     return [
-        Row(name, 1e3 * seconds, "ms/picture", _BARE, seconds / spent[_BARE])
+        Row(
+            name,
+            1e3 * statistics.median(seconds),
+            "ms/picture",
+            f"{_BARE}, per core",
+            report.median_ratio(seconds, spent[_BARE]),
+        )
         for name, seconds in times.items()
     ]
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import cv2
@@ -16,32 +17,37 @@ from poseseg_jax.data.labels import write_labels
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Job:
+    """A picture, by its place in the source, and its view: the affine to the input."""
+
+    index: int
+    view: np.ndarray
+
+
 def stages(
-    source: Any,
-    pictures: int,
-    *,
-    form: Form,
-    settings: AugmentSettings,
-    repeats: int,
-) -> dict[str, list[float]]:
-    """Processor seconds per picture of each stage, one number for each repeat.
+    source: Any, jobs: list[Job], form: Form, settings: AugmentSettings
+) -> dict[str, float]:
+    """Processor seconds per picture of each stage.
 
     Args:
       source: records.
-      pictures: how many of them to take, from all over the source.
+      jobs: whole batches of pictures.
       form: of a batch.
-      settings: how much the views vary.
-      repeats: how often to go over them; once more before, which is not kept.
+      settings: how much views vary, for the stage that draws one.
     """
-    places = np.linspace(0, len(source) - 1, -(-pictures // form.rows) * form.rows)
-    indices = places.astype(int).tolist()
+    clock, rng, batch = _Clock(), np.random.default_rng(0), form.new()
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    try:
-        runs = [_once(source, indices, form, settings) for _ in range(repeats + 1)][1:]
-    finally:
-        cv2.setNumThreads(threads)
-    return {name: [run[name] for run in runs] for name in runs[0]}
+    for start in range(0, len(jobs), form.rows):
+        tasks = []
+        for job in jobs[start : start + form.rows]:
+            record = clock("read the record", source.__getitem__, job.index)
+            factors = clock("draw a view", _draw, rng, record, form, settings)
+            tasks.append((record, job.view, factors))
+        _render(clock, tasks, batch)
+    cv2.setNumThreads(threads)
+    return {name: seconds / len(jobs) for name, seconds in clock.spent.items()}
 
 
 class _Clock:
@@ -58,27 +64,13 @@ class _Clock:
         return result
 
 
-def _once(
-    source: Any, indices: list[int], form: Form, settings: AugmentSettings
-) -> dict[str, float]:
-    clock, rng, batch = _Clock(), np.random.default_rng(0), form.new()
-    for start in range(0, len(indices), form.rows):
-        tasks = []
-        for index in indices[start : start + form.rows]:
-            record = clock("read the record", source.__getitem__, index)
-            tasks.append(
-                (record, *clock("draw a view", _draw, rng, record, form, settings))
-            )
-        _render(clock, tasks, batch)
-    return {name: seconds / len(indices) for name, seconds in clock.spent.items()}
-
-
-def _draw(rng, record, form: Form, settings: AugmentSettings):
-    height, width = (int(side) for side in record["size"])
-    to_input = augment.random_affine(
+def _draw(rng, record, form: Form, settings: AugmentSettings) -> np.ndarray:
+    """The colors of one; the view is given."""
+    height, width = record["size"].tolist()
+    augment.random_affine(
         rng, height=height, width=width, side=form.side, settings=settings
     )
-    return to_input, augment.random_color(rng, strength=settings.color)
+    return augment.random_color(rng, strength=settings.color)
 
 
 def _render(clock: _Clock, tasks: list, batch: Any) -> None:
