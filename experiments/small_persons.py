@@ -19,9 +19,8 @@ from absl import app, flags
 from experiments.pretended import Habits, detect
 from poseseg_jax.coco import results, scoring
 from poseseg_jax.coco.annotations import parse, read_document
-from poseseg_jax.coco.picture import PERSON_CATEGORY
+from poseseg_jax.coco.picture import PERSON_CATEGORY, SMALL_AREA
 from poseseg_jax.coco.results import Results
-from poseseg_jax.data.coco_persons.summary import SMALL_AREA
 
 TASKS = ("keypoints", "segm")
 NAMES = ("AP", "AP50", "AP_S", "AP_M", "AP_L", "AR")

@@ -8,9 +8,10 @@ import pytest
 
 from poseseg_jax.coco.annotations import parse, people_map
 from poseseg_jax.data import statistics
+from poseseg_jax.data.bias import COCO_HEAD_COUNTS
 from poseseg_jax.data.plausibility import check
 from poseseg_jax.data.report import as_markdown
-from poseseg_jax.data.statistics import COCO_HEAD_COUNTS, PIXEL_KINDS, collect
+from poseseg_jax.data.statistics import PIXEL_KINDS, collect
 from poseseg_jax.data.synthetic import HEAD_COUNTS
 from poseseg_jax.skeleton import KEYPOINT_NAMES
 from tests.coco_files import document, image, person
