@@ -160,6 +160,17 @@ def test_record_sheets_and_thumbnails_are_pages_of_their_picture(sample):
     assert together.shape[1] > 4 * small.shape[1]
 
 
+def test_who_has_no_pixel_but_that_of_an_unknown_mask_has_none(sample):
+    assert compose.of_sample(sample).has_mask.all()
+    people = np.array(sample.picture.people)
+    people[people == 1] = UNKNOWN_MASK
+    picture = sample.picture.replace(people=people)
+    changed = dataclasses.replace(sample, picture=picture)
+    has_mask = compose.of_sample(changed).has_mask
+    assert not has_mask[0]
+    assert has_mask[1:].all()
+
+
 def test_all_anchors_are_on_one_panel(sample):
     side = 388
     lit = drawn_on(sample, maps.all_anchors_panel(sample, side=side), side)
