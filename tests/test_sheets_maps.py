@@ -1,5 +1,6 @@
 """Target maps are drawn where their cells are, and only what counts is drawn."""
 
+import dataclasses
 import functools
 
 import jax
@@ -10,7 +11,7 @@ from poseseg_jax import targets
 from poseseg_jax.sheets import compose, maps
 from poseseg_jax.sheets.maps import Sample
 from poseseg_jax.skeleton import CENTER, KEYPOINT_NAMES, NUM_ANCHORS
-from poseseg_jax.structs import IGNORE
+from poseseg_jax.structs import IGNORE, UNKNOWN_MASK
 from tests import hand_made
 
 SIDE = 97

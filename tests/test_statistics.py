@@ -2,7 +2,6 @@
 
 import json
 
-import cv2
 import numpy as np
 import pytest
 
@@ -11,6 +10,7 @@ from poseseg_jax.data import statistics
 from poseseg_jax.data.bias import COCO_HEAD_COUNTS
 from poseseg_jax.data.plausibility import check
 from poseseg_jax.data.report import as_markdown
+from poseseg_jax.data.run_lengths import encode_runs
 from poseseg_jax.data.statistics import PIXEL_KINDS, collect
 from poseseg_jax.data.synthetic import HEAD_COUNTS
 from poseseg_jax.skeleton import KEYPOINT_NAMES
@@ -24,7 +24,7 @@ def records(images, annotations):
         people = picture.people
         yield {
             "image": b"",  # never looked at
-            "people": cv2.imencode(".png", people_map(picture))[1].tobytes(),
+            "people": encode_runs(people_map(picture)),
             "image_id": picture.image_id,
             "file_name": picture.file_name.encode(),
             "size": np.array([picture.height, picture.width], np.int32),

@@ -143,11 +143,9 @@ def _write_statistics(
     if settings.data.root:
         title += f" of {settings.data.root}"
     if about["reduction"]:
-        title += f", data.reduction {about['reduction']}"
-    if about["reduction_by"] == "random":
-        title += " by random"
-    elif about["reduction_by"] == "reweight":
-        title += " by reweight: numbers and shares are of records, not of draws"
+        title += f", data.reduction {about['reduction']} by {about['reduction_by']}"
+    if about["reduction_by"] == "reweight":
+        title += ": all shares are of records, not of draws"
     found = {**about, **numbers, "checks": checks}
     output.mkdir(parents=True, exist_ok=True)
     text = json.dumps(found, indent=2, allow_nan=False)
