@@ -146,7 +146,7 @@ def test_how_the_data_are_reduced_is_said(settings, tmp_path, reduced_by, split)
 
 
 def test_what_is_not_there_is_refused(settings, tmp_path):
-    with pytest.raises(ValueError, match=r"\[987\].*reduced"):
+    with pytest.raises(ValueError, match=r"\[987\].*reduction"):
         inspect(settings, tmp_path, image_ids=[987])
     with pytest.raises(ValueError, match="'test'"):
         inspect(settings, tmp_path, split="test")
