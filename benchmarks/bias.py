@@ -25,13 +25,11 @@ from benchmarks import report
 from benchmarks.report import Row
 from poseseg_jax.coco.annotations import parse, read_document
 from poseseg_jax.data import iteration_files
-from poseseg_jax.data.bias import REDUCTIONS, count_heads
+from poseseg_jax.data.bias import COCO_HEAD_COUNTS, REDUCTIONS, count_heads
 from poseseg_jax.data.iterations import Iteration, plan
 
 _REDUCTIONS = [reduction for reduction in REDUCTIONS if reduction]
-# Of COCO train2017: pictures, and % of them with 1, 2 ... people; 13 have what is left.
-_PICTURES = 56_599
-_SHARES = (47.8, 19.3, 10.1, 6.5, 4.2, 3.1, 2.3, 1.8, 1.4, 1.2, 1.0, 0.8)
+_PICTURES = 56_599  # of COCO train2017 with somebody who has a labelled keypoint
 _FEW = 60
 
 
@@ -97,7 +95,7 @@ def make_up(path: Path, *, num_pictures: int) -> None:
       num_pictures: how many; every one shows somebody.
     """
     rng = np.random.default_rng(0)
-    shares = np.array([*_SHARES, 100 - sum(_SHARES)]) / 100
+    shares = np.array(COCO_HEAD_COUNTS) / sum(COCO_HEAD_COUNTS)
     heads = 1 + rng.choice(len(shares), num_pictures, p=shares)
     images = [
         {"id": i, "file_name": f"{i:012d}.jpg", "height": 480, "width": 640}

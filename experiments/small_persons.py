@@ -19,8 +19,8 @@ from absl import app, flags
 from experiments.pretended import Habits, detect
 from poseseg_jax.coco import results, scoring
 from poseseg_jax.coco.annotations import parse, read_document
+from poseseg_jax.coco.picture import PERSON_CATEGORY, SMALL_AREA
 from poseseg_jax.coco.results import Results
-from poseseg_jax.data.coco_persons.summary import SMALL_AREA
 
 TASKS = ("keypoints", "segm")
 NAMES = ("AP", "AP50", "AP_S", "AP_M", "AP_L", "AR")
@@ -30,12 +30,19 @@ PRETENDED = {"pretended, finds small": 13.0, "pretended, misses small": 30.0}
 
 
 def _is_labelled(entry: dict) -> bool:
-    has_keypoints = any(value > 0 for value in entry["keypoints"][2::3])
-    return has_keypoints and bool(entry["segmentation"]) and not entry.get("iscrowd")
+    has_keypoints = any(value > 0 for value in (entry.get("keypoints") or ())[2::3])
+    is_one = bool(entry.get("segmentation")) and not entry.get("iscrowd")
+    return _is_other(entry) or (has_keypoints and is_one)
 
 
 def _is_not_small(entry: dict) -> bool:
-    return bool(entry.get("iscrowd")) or entry["area"] >= SMALL_AREA
+    is_excepted = _is_other(entry) or bool(entry.get("iscrowd"))
+    return is_excepted or entry.get("area", 0) >= SMALL_AREA
+
+
+def _is_other(entry: dict) -> bool:
+    """Of another category: not read, so it may lack anything."""
+    return entry.get("category_id") != PERSON_CATEGORY
 
 
 KEPT: dict[str, Callable[[dict], bool]] = {

@@ -135,6 +135,7 @@ _AT_LEAST = {
     "decode.found_threshold": 0,
     "decode.body_weight": 0,
     "decode.mask_threshold": 0.01,
+    "data.order_seed": 0,
     "data.max_people": 1,
     "data.num_workers": 0,
     **{f"loss.{field.name}": 0 for field in dataclasses.fields(LossSettings)},

@@ -66,8 +66,7 @@ def write(
     """Writes the files of an evaluation; metrics.json, the last, says it is whole.
 
     Args:
-      output: the folder. Files there that this evaluation does not make are removed,
-        as they are another's.
+      output: the folder. What an evaluation before this one left there is removed.
       judged: what was found.
       metrics: what metrics.json says: the scores, and what else is known.
       prepared: the split.
@@ -75,8 +74,7 @@ def write(
       intervals: of the scores, as they come from `bootstrap.intervals`.
     """
     output.mkdir(parents=True, exist_ok=True)
-    for name in (*_OF_SCORES, METRICS_FILE):
-        (output / name).unlink(missing_ok=True)
+    _forget(output)
     write_results(output, judged.found)
     pictures = exhibits.overlays(
         judged.found,
@@ -91,10 +89,24 @@ def write(
     _write_json(output / METRICS_FILE, metrics)
 
 
+def _forget(output: Path) -> None:
+    """Removes the files of an evaluation before, and nobody else's pictures."""
+    marks = (METRICS_FILE, *(_results_file(task) for task in TASKS))
+    if any((output / name).exists() for name in marks):
+        for path in (output / "overlays").glob("[0-9]*.png"):
+            path.unlink()
+    for name in (*_OF_SCORES, METRICS_FILE):
+        (output / name).unlink(missing_ok=True)
+
+
+def _results_file(task: str) -> str:
+    return f"results_{task}.json"
+
+
 def write_results(output: Path, found: Results) -> None:
     """Writes results_keypoints.json and results_segm.json."""
     for task in TASKS:
-        results.write_json(output / f"results_{task}.json", getattr(found, task))
+        results.write_json(output / _results_file(task), getattr(found, task))
 
 
 def _write_scores(

@@ -241,6 +241,10 @@ FILES = [
         "an object with the same key twice",
         lambda: text(good())[:-1] + b', "annotations": []}',
     ),
+    File(
+        "an annotation with the same key twice",
+        lambda: text(good()).replace(b'"bbox": ', b'"bbox": [], "bbox": ', 1),
+    ),
     File("an integer of 5000 digits", lambda: b'{"images": [' + b"9" * 5000 + b"]}"),
     File("a result file", lambda: text([{"image_id": 1, "score": 0.5}])),
     File("another kind of COCO file", lambda: text({"images": [], "info": {}})),
@@ -472,6 +476,7 @@ PICTURES = [
     ),
     PictureFile("a JPEG without a picture", lambda jpeg: jpeg[:2] + jpeg[-2:] * 2),
     PictureFile("a JPEG header of 60000 x 60000 px", resized(60000, 60000)),
+    PictureFile("a JPEG header of no height", resized(64, 0)),
     PictureFile("a JPEG header of 6000 x 6000 px", resized(6000, 6000)),
     PictureFile("a PNG that is cut off", lambda jpeg: encode(".png")[:-100]),
     PictureFile(

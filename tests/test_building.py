@@ -273,15 +273,57 @@ def test_of_two_builders_at_once_one_builds_and_both_read(
     assert "Waiting for another process" in caplog.text
 
 
-def test_a_full_disk_is_said_with_numbers(config, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        OSError(122, "Disk quota exceeded"),
+        # As ArrayRecord's writer says it.
+        RuntimeError("write() failed: No space left on device; writing records"),
+        RuntimeError("write() failed: Disk quota exceeded; writing records"),
+    ],
+    ids=repr,
+)
+def test_a_full_disk_is_said_with_numbers(config, tmp_path, monkeypatch, error):
     def full(*args, **kwargs):
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(building.tfds.core.SequentialWriter, "add_examples", full)
     with pytest.raises(ValueError, match=r"the disk is full.* GB are free") as caught:
         build(config, tmp_path / "tfds")
     assert "data.prepared_dir" in str(caught.value)
     assert not list((tmp_path / "tfds").rglob("incomplete.*"))
+
+
+def test_another_error_of_the_writer_is_not_taken_for_a_full_disk(
+    config, tmp_path, monkeypatch
+):
+    def fail(*args, **kwargs):
+        raise RuntimeError("write() failed: Input/output error")
+
+    monkeypatch.setattr(building.tfds.core.SequentialWriter, "add_examples", fail)
+    with pytest.raises(RuntimeError, match="Input/output"):
+        build(config, tmp_path / "tfds")
+
+
+@pytest.mark.parametrize("kind", [PermissionError, None])
+def test_the_lock_of_another_user_is_taken_or_not_held(tmp_path, monkeypatch, kind):
+    lock = tmp_path / ".lock"
+    lock.touch(mode=0o644)
+    opened = []
+    real = os.open
+
+    def of_another_user(path, flags, *args):
+        opened.append(path)
+        if kind or flags & (os.O_RDWR | os.O_WRONLY):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, flags, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("poseseg_jax.data.locked.os.open", of_another_user)
+        with alone(lock) as is_alone:
+            assert is_alone == (kind is None)
+    assert opened == [lock]
 
 
 def test_a_picture_that_breaks_in_the_middle_stops_the_build_in_words(

@@ -136,6 +136,30 @@ def test_tfds_finds_what_it_expects_beside_a_builder():
     assert Builder.name == "coco_persons"
 
 
+def test_broken_annotations_of_val_are_said_before_a_record_is_made(
+    tmp_path, monkeypatch
+):
+    root = write_folder(tmp_path / "coco", splits())
+    file = root / "annotations" / "person_keypoints_val2017.json"
+    file.write_bytes(file.read_bytes()[:-20])
+
+    def make_none(*args):
+        raise AssertionError("a record was made")
+
+    monkeypatch.setattr(module, "make_record", make_none)
+    with pytest.raises(ValueError, match=r"val2017\.json: no JSON, or cut off"):
+        build(root, tmp_path / "tfds")
+
+
+def test_the_document_of_train_is_not_kept(tmp_path):
+    root = write_folder(tmp_path / "coco", splits())
+    config = CocoPersonsConfig(name="test")
+    for split in ("train", "val"):
+        file = root / "annotations" / f"person_keypoints_{split}2017.json"
+        plan = module._plan(split, Source(file, root), config)
+        assert (plan.document is None) == (split == "train")
+
+
 NAMES = {"annotations": "annotations", "train": "train2017", "val": "val2017"}
 
 

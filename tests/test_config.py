@@ -199,6 +199,8 @@ NAN, INF = float("nan"), float("inf")
         ("data__on_error", "ignore", "data.on_error is 'ignore'; there are .*'skip'"),
         ("data__max_people", 253, "data.max_people is 253; .* 252 at most"),
         ("data__num_workers", -1, "data.num_workers is -1"),
+        ("data__order_seed", -1, "data.order_seed is -1; it must be at least 0"),
+        ("data__embedded_val", 0, "data.embedded_val is 0; it must be at least 1"),
         ("augment__flip", 1.5, r"augment.flip must lie in \[0, 1\]; got 1.5"),
         ("augment__scale_min", 2.0, r"augment.scale_min must lie in .*; got 2.0"),
         ("train__image_size", 640, "stride 16, plus 1; got 640. Nearest: 625 or 641"),

@@ -25,6 +25,12 @@ def blocks(monkeypatch) -> Iterator[Blocks]:
     blocks.close()
 
 
+def test_a_system_without_such_memory_is_told_what_to_do(monkeypatch):
+    monkeypatch.delattr(handover.os, "memfd_create")
+    with pytest.raises(ValueError, match=r"data\.num_workers=0"):
+        Blocks(Layout(FORM, 1))
+
+
 def send(number):
     def fill(batch):
         batch.image[:] = number

@@ -1,5 +1,6 @@
 """The command shows what the loader makes, and complains in words."""
 
+import dataclasses
 import json
 import re
 
@@ -10,6 +11,7 @@ import pytest
 from poseseg_jax import config as config_lib
 from poseseg_jax.data import inspect as module
 from poseseg_jax.data import pipeline
+from poseseg_jax.data.bias import REDUCED_BY
 from poseseg_jax.data.inspect import inspect
 from poseseg_jax.data.prepared import prepare
 from poseseg_jax.sheets import compose
@@ -130,8 +132,21 @@ def test_without_pictures_there_are_just_numbers(settings, tmp_path):
     assert names(tmp_path) == ["statistics.json", "statistics.md"]
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("reduced_by", REDUCED_BY)
+def test_how_the_data_are_reduced_is_said(settings, tmp_path, reduced_by, split):
+    data = dataclasses.replace(settings.data, reduction=50, reduction_by=reduced_by)
+    changed = dataclasses.replace(settings, data=data)
+    found = inspect(changed, tmp_path, split=split, pictures=0)
+    title = (tmp_path / "statistics.md").read_text().splitlines()[0]
+    is_train = split == "train"
+    assert found["reduction_by"] == (reduced_by if is_train else None)
+    assert (f"data.reduction 50 by {reduced_by}" in title) == is_train
+    assert ("not of draws" in title) == (is_train and reduced_by == "reweight")
+
+
 def test_what_is_not_there_is_refused(settings, tmp_path):
-    with pytest.raises(ValueError, match=r"\[987\].*reduced"):
+    with pytest.raises(ValueError, match=r"\[987\].*reduction"):
         inspect(settings, tmp_path, image_ids=[987])
     with pytest.raises(ValueError, match="'test'"):
         inspect(settings, tmp_path, split="test")

@@ -208,6 +208,7 @@ def test_broken_entries_are_refused_or_listed(tmp_path):
     assert not {4, 12} & set(ids(tmp_path / "out" / "bias30.json"))
     report = (tmp_path / "out" / "summary.md").read_text()
     assert "annotation 4: area" in report
+    assert "* no picture named: " in report
 
 
 def test_a_file_is_not_replaced_by_a_part_of_itself(source, tmp_path):
@@ -216,6 +217,58 @@ def test_a_file_is_not_replaced_by_a_part_of_itself(source, tmp_path):
     with pytest.raises(ValueError, match="would be replaced by bias30"):
         write(tmp_path / "bias30.json", tmp_path)
     assert (tmp_path / "bias30.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "summary.json",
+        "summary.json.part",
+        "summary.md",
+        "head_counts.png",
+        "bias_reduction.png",
+        "bias30.json",
+        "random80.json",
+        "reweight50.json",
+    ],
+)
+def test_nothing_that_is_written_replaces_the_source(tmp_path, name):
+    source = write_json(tmp_path / name, content())
+    before = source.read_bytes()
+    with pytest.raises(ValueError, match="would be replaced"):
+        write(source, tmp_path, controls=True)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert source.read_bytes() == before
+
+
+def test_files_of_an_earlier_reduction_go_and_nobody_elses(source, tmp_path):
+    output = tmp_path / "out"
+    write(source, output, controls=True)
+    for name in ("bias99.json", "mine.json"):
+        (output / name).write_text("{}")
+    with pytest.raises(ValueError, match="would be removed"):
+        write_all(output / "bias60.json", output, reductions=(20, 30))
+    assert (output / "bias60.json").exists()
+    outside = tmp_path / "bias7.json"
+    outside.write_text("{}")
+    summary = read(output / "summary.json")
+    for name in ("../bias7.json", str(outside), "mine.json", 3):
+        summary["iterations"].append({"file": name})
+    (output / "summary.json").write_text(json.dumps(summary))
+    write_all(source, output, reductions=(20, 30))
+    kept = {"bias20.json", "bias30.json", "bias99.json", "mine.json"}
+    assert {path.name for path in output.glob("*.json")} == kept | {"summary.json"}
+    assert outside.exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"iterations": [3]}', "{}"])
+def test_a_summary_of_somebody_else_lists_nothing(source, tmp_path, text):
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / "bias99.json").write_text("{}")
+    (output / "summary.json").write_text(text)
+    write(source, output)
+    assert (output / "bias99.json").exists()
 
 
 def test_a_command_that_died_leaves_nothing_that_looks_whole(

@@ -4,11 +4,14 @@ import json
 
 import pytest
 
+from configs import base
+from poseseg_jax import config as config_lib
 from poseseg_jax import judging
 from poseseg_jax.coco import crowding, scoring
 from poseseg_jax.coco.results import Results, encode_mask
 from poseseg_jax.coco.scoring import TASKS
 from poseseg_jax.coco.segmentation import to_mask
+from poseseg_jax.data.prepared import Prepared
 from poseseg_jax.skeleton import KEYPOINT_NAMES
 from tests.coco_files import document, image, person, real_data, write_json
 from tests.test_coco_scoring import perfect
@@ -37,6 +40,23 @@ def test_without_annotations_every_score_is_null(tmp_path):
     assert judged.matches == ()
     assert judged.scores.keys() == KEYS
     assert set(judged.scores.values()) == {None}
+
+
+@pytest.mark.parametrize("mark", ["metrics.json", "results_segm.json", None])
+def test_pictures_of_an_evaluation_before_go_and_nobody_elses(tmp_path, mark):
+    fields = base.get_config("tiny").to_dict()
+    fields["eval"]["overlays"] = 0
+    folder = tmp_path / "overlays"
+    folder.mkdir()
+    for name in (f"{7:012d}.png", "mine.png"):
+        (folder / name).write_bytes(b"")
+    if mark:
+        (tmp_path / mark).write_text("{}")
+    nothing = judging.Judged(Results([], []), (), {})
+    prepared = Prepared((), (), tmp_path / "val.json", 0, 0, 0, ())  # type: ignore[arg-type]
+    judging.write(tmp_path, nothing, {}, prepared, config_lib.parse(fields))
+    left = {path.name for path in folder.iterdir()}
+    assert left == ({"mine.png"} if mark else {"mine.png", f"{7:012d}.png"})
 
 
 def ochuman(path):

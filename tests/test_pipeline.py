@@ -266,6 +266,15 @@ def test_workers_leave_jax_alone_and_end_with_the_program(repository, tmp_path):
     assert done.stdout.strip() == f"(4, {SIDE}, {SIDE}, 3)"
 
 
+def test_closing_again_at_the_program_s_end_needs_no_global_name(monkeypatch):
+    batches = train()
+    next(batches)
+    batches._finish()  # as at exit
+    monkeypatch.setattr(pipeline, "_end", None)
+    batches.close()
+    batches.close()
+
+
 def evaluate(source, **changes):
     arguments = {"image_size": SIDE, "max_people": 2, "batch_size": 4} | changes
     return list(pipeline.eval_batches(source, **arguments))

@@ -1,5 +1,6 @@
 """Target maps are drawn where their cells are, and only what counts is drawn."""
 
+import dataclasses
 import functools
 
 import jax
@@ -10,7 +11,7 @@ from poseseg_jax import targets
 from poseseg_jax.sheets import compose, maps
 from poseseg_jax.sheets.maps import Sample
 from poseseg_jax.skeleton import CENTER, KEYPOINT_NAMES, NUM_ANCHORS
-from poseseg_jax.structs import IGNORE
+from poseseg_jax.structs import IGNORE, UNKNOWN_MASK
 from tests import hand_made
 
 SIDE = 97
@@ -158,6 +159,17 @@ def test_record_sheets_and_thumbnails_are_pages_of_their_picture(sample):
     together = compose.contact_sheet([small] * 5, "records")
     assert together.shape[0] > 2 * small.shape[0]
     assert together.shape[1] > 4 * small.shape[1]
+
+
+def test_who_has_no_pixel_but_that_of_an_unknown_mask_has_none(sample):
+    assert compose.of_sample(sample).has_mask.all()
+    people = np.array(sample.picture.people)
+    people[people == 1] = UNKNOWN_MASK
+    picture = sample.picture.replace(people=people)
+    changed = dataclasses.replace(sample, picture=picture)
+    has_mask = compose.of_sample(changed).has_mask
+    assert not has_mask[0]
+    assert has_mask[1:].all()
 
 
 def test_all_anchors_are_on_one_panel(sample):

@@ -59,6 +59,16 @@ def test_small_persons_who_are_found_become_false_positives(annotations):
     assert rows[cocopersons, "segm"]["AP"] < 0.9
 
 
+def test_other_categories_stay_and_crowds_may_lack_what_people_have(tmp_path):
+    crowd = person(6, 1, iscrowd=1)
+    del crowd["keypoints"]
+    others = [{"id": 7, "image_id": 1, "category_id": 18}, crowd]
+    more = {**TRUTH, "annotations": [*TRUTH["annotations"], *others]}
+    rows = small_persons.compare(write_json(tmp_path / "more.json", more), perfect())
+    counts = [row["annotations"] for row in rows if row["task"] == "segm"]
+    assert counts == [5 + 2, 4 + 2, 3 + 1]
+
+
 def test_the_command_leaves_a_table_for_programs_and_one_for_readers(
     annotations, tmp_path
 ):

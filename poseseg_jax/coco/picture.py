@@ -20,6 +20,7 @@ from poseseg_jax.skeleton import KEYPOINT_NAMES, NUM_KEYPOINTS
 from poseseg_jax.structs import IGNORE, MAX_PEOPLE, NOBODY, SEVERAL, UNKNOWN_MASK
 
 PERSON_CATEGORY = 1
+SMALL_AREA = 32.0**2  # px^2; COCO's bound of small, original pixels
 # Decoding a picture takes 3 bytes a pixel, and each person's mask one; 8192 x 8192.
 MAX_PIXELS = 2**26
 

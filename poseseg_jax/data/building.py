@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 _LOCK = ".lock"
 _UNFINISHED = "incomplete.*"  # as TFDS calls what it has not renamed yet
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NO_ROOM_WORDS = tuple(os.strerror(number) for number in _NO_ROOM)
 
 
 def build(config: CocoPersonsConfig, data_dir: Path) -> tuple[Any, Path]:
@@ -51,8 +52,8 @@ def _make(config: CocoPersonsConfig, data_dir: Path, folder: Path) -> None:
     try:
         builder: Any = Builder(config=config, data_dir=os.fspath(data_dir))
         builder.download_and_prepare()
-    except OSError as error:
-        if error.errno in _NO_ROOM:
+    except (OSError, RuntimeError) as error:
+        if _is_full_disk(error):
             free = shutil.disk_usage(folder.parent).free
             raise ValueError(
                 f"{folder}: the disk is full ({error}); {free / 1e9:.1f} GB are free "
@@ -60,10 +61,17 @@ def _make(config: CocoPersonsConfig, data_dir: Path, folder: Path) -> None:
                 "room, or name another place with --config.data.prepared_dir=DIR"
             ) from None
         # Where there are no locks, another process may have been faster.
-        if not folder.is_dir():
+        if not isinstance(error, OSError) or not folder.is_dir():
             raise
     else:
         _log.info("Prepared; what it holds is told in %s", folder / "report.md")
+
+
+def _is_full_disk(error: OSError | RuntimeError) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _NO_ROOM
+    # ArrayRecord's writer has no number for it, only the system's words.
+    return any(words in str(error) for words in _NO_ROOM_WORDS)
 
 
 def _remove_leftovers(sets: Path, mine: Path, is_alone: bool) -> None:

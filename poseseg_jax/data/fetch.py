@@ -1,7 +1,8 @@
 """A large file from the web, going on where an earlier attempt stopped.
 
 What has come so far lies beside the file as NAME.part, with the server's tag of it in
-NAME.part.tag, so that parts of two versions of a file are never put together.
+NAME.part.tag, by which the server is asked to go on with the same version alone. Where
+it gives no strong tag, parts of two versions may meet: who calls checks the whole.
 """
 
 import http.client

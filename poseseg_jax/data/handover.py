@@ -79,7 +79,16 @@ class Blocks:
     """The shared memory, as the process has it that takes batches."""
 
     def __init__(self, layout: Layout):
-        """Makes it. It is gone when all workers are, and all batches in it."""
+        """Makes it. It is gone when all workers are, and all batches in it.
+
+        Raises:
+          ValueError: where there is no such memory, as elsewhere than on Linux.
+        """
+        if not hasattr(os, "memfd_create"):
+            raise ValueError(
+                "Worker processes hand over batches in memory that this system does "
+                "not have; set data.num_workers=0 to load in threads"
+            )
         self._layout = layout
         self._file = os.memfd_create("batches")
         os.ftruncate(self._file, layout.num_bytes)
@@ -132,6 +141,9 @@ def filled(form: Form, fill: Callable[[Batch], None]) -> Batch | Place | Pickled
         for block in own:
             if memory[block] == _FREE:
                 fill(form.over(layout.array(memory, block)))
+                # The batch has to be there for who sees the place. x86-64 keeps the
+                # order of stores; elsewhere the locks of the queue that the place goes
+                # through see to it.
                 memory[block] = _FULL
                 return Place(block)
     batch = form.new()

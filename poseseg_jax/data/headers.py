@@ -77,8 +77,8 @@ def read_header(data: bytes) -> Header:
     height, width = header.height, header.width
     if not 0 < height * width <= MAX_PIXELS:
         raise ValueError(
-            f"its header says {width} x {height} px (width x height); expected at most "
-            f"{MAX_PIXELS} pixels"
+            f"its header says {width} x {height} px (width x height); expected 1 or "
+            f"more px and at most {MAX_PIXELS} pixels"
         )
     if height * width > held:
         raise ValueError(

@@ -111,8 +111,8 @@ def _choose(
         raise ValueError(
             f"The split has no records of the image ids {missing}; it has "
             f"{len(place)}, from {min(place, default=None)} to "
-            f"{max(place, default=None)}. A reduced training split lacks those that "
-            "are removed, and all without a labelled keypoint."
+            f"{max(place, default=None)}. A training split lacks pictures in which "
+            "nobody counts (data.head_count), and those that a reduction removes."
         )
     if image_ids:
         return [place[image_id] for image_id in image_ids]
@@ -138,18 +138,27 @@ def _write_statistics(
     checks = plausibility.check(labels)
     for warning in checks["warnings"]:
         _log.warning("%s", warning)
-    reduction = settings.data.reduction if split == "train" else 0
+    about = {"split": split, **_reduction(settings, split)}
     title = f"Split {split}"
     if settings.data.root:
         title += f" of {settings.data.root}"
-    if reduction:
-        title += f", data.reduction {reduction}"
-    found = {"split": split, "reduction": reduction, **numbers, "checks": checks}
+    if about["reduction"]:
+        title += f", data.reduction {about['reduction']} by {about['reduction_by']}"
+    if about["reduction_by"] == "reweight":
+        title += ": all shares are of records, not of draws"
+    found = {**about, **numbers, "checks": checks}
     output.mkdir(parents=True, exist_ok=True)
     text = json.dumps(found, indent=2, allow_nan=False)
     (output / _STATISTICS).write_text(text + "\n")
     (output / "statistics.md").write_text(as_markdown(numbers, checks, title))
     return found
+
+
+def _reduction(settings: Settings, split: str) -> dict[str, Any]:
+    """By what the split is reduced, and how; None where it is not."""
+    percent = settings.data.reduction if split == "train" else 0
+    by = settings.data.reduction_by if percent else None
+    return {"reduction": percent, "reduction_by": by}
 
 
 def _record_sheets(records: Sequence[Record]) -> Iterator[Sheet]:

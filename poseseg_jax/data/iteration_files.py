@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import json
 import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from poseseg_jax.data.iterations import Iteration, plan, sampling_weights
 _log = logging.getLogger(__name__)
 
 SUMMARY = "summary.json"  # the last to be written
+_OTHERS = (SUMMARY, "summary.md", "head_counts.png", "bias_reduction.png")
+_ITERATION = re.compile(r"(bias|random|reweight)\d+\.json")
 _encoder = json.JSONEncoder(separators=(",", ":"))
 
 
@@ -70,7 +73,8 @@ def write_all(
 
     Args:
       annotations: the file, `.json` or `.json.gz`.
-      output: a folder; it is made. Files of the same names are replaced.
+      output: a folder; it is made. Files of the same names are replaced, and the others
+        that an earlier summary.json there lists are removed.
       reductions: percent of the single-person pictures that an iteration removes.
       seed: of the order in which they are removed; data.order_seed of a training.
       count: who counts as a head, one of bias.HEAD_COUNTS.
@@ -90,9 +94,9 @@ def write_all(
     random: list[Iteration] = []
     if controls:
         _, *random = plan(heads, seed=seed, reductions=reductions, reduced_by="random")
-    _refuse_to_replace(annotations, output, [*removal, *random])
-    output.mkdir(parents=True, exist_ok=True)
-    (output / SUMMARY).unlink(missing_ok=True)  # of files that are about to change
+    names = [*_OTHERS, *(_file_of(iteration) for iteration in (*removal, *random))]
+    names += [_weights_of(iteration) for iteration in removal if controls]
+    _make_room(annotations, output, names)
     summary = {
         "source": str(annotations),
         "source_sha256": _checksum(annotations),
@@ -191,21 +195,49 @@ def _checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _refuse_to_replace(
-    annotations: Path, output: Path, iterations: Sequence[Iteration]
-) -> None:
-    for iteration in iterations:
-        if (output / f"{iteration.name}.json").resolve() == annotations.resolve():
-            raise ValueError(
-                f"{annotations} would be replaced by {iteration.name} of itself; give "
-                "another --output."
-            )
+def _file_of(iteration: Iteration) -> str:
+    return f"{iteration.name}.json"
+
+
+def _weights_of(iteration: Iteration) -> str:
+    return f"reweight{iteration.reduction}.json"
+
+
+def _make_room(annotations: Path, output: Path, names: Sequence[str]) -> None:
+    """Makes the folder, and removes what the files `names` will not replace.
+
+    Raises:
+      ValueError: if the annotation file itself would be replaced or removed.
+    """
+    stale = _listed(output / SUMMARY) - set(names)
+    # The writer's own .part files go as well.
+    for name in (*names, *stale, *(f"{name}.part" for name in names)):
+        if (output / name).resolve() == annotations.resolve():
+            what = "removed with what an earlier summary lists"
+            if name not in stale:
+                what = f"replaced by {name} of this reduction"
+            raise ValueError(f"{annotations} would be {what}; give another --output.")
+    output.mkdir(parents=True, exist_ok=True)
+    (output / SUMMARY).unlink(missing_ok=True)  # of files that are about to change
+    for name in stale:
+        (output / name).unlink(missing_ok=True)
+
+
+def _listed(summary: Path) -> set[str]:
+    """The files that an earlier summary lists, those beside it; of others, none."""
+    try:
+        content = json.loads(summary.read_bytes())
+        parts = [part for kind in report.KINDS for part in content[kind]]
+        names = {str(part["file"]) for part in parts}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+    return {name for name in names if _ITERATION.fullmatch(name)}
 
 
 def _write_iteration(
     output: Path, iteration: Iteration, entries: Entries
 ) -> dict[str, Any]:
-    path = output / f"{iteration.name}.json"
+    path = output / _file_of(iteration)
     checksum = write(path, entries.file_of(iteration.image_ids))
     about = report.describe(iteration)
     _log.info("%s: %d pictures, %d persons", path, about["pictures"], about["persons"])
@@ -220,7 +252,7 @@ def _write_iteration(
 def _write_weights(
     output: Path, iteration: Iteration, heads: dict[int, int]
 ) -> dict[str, Any]:
-    path = output / f"reweight{iteration.reduction}.json"
+    path = output / _weights_of(iteration)
     weights = sampling_weights(heads, iteration)
     content = {"reduction": iteration.reduction, "sampling_weight": weights}
     checksum = write(path, [json.dumps(content, indent=0).encode(), b"\n"])

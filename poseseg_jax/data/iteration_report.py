@@ -19,6 +19,7 @@ from typing import Any
 
 from poseseg_jax.data.iterations import Iteration, shares
 
+KINDS = ("iterations", "random", "reweight")  # of files, as in the summary
 _WHO = {
     "labelled": "persons with at least one labelled keypoint",
     "annotated": "everybody annotated, crowds excepted",
@@ -131,7 +132,11 @@ def _table(names: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (names, ruler, *rows))
 
 
+def _picture(image_id: int | None) -> str:
+    return "no picture named" if image_id is None else f"picture {image_id}"
+
+
 def _left_out_list(left_out: list[Mapping[str, Any]]) -> str:
-    lines = [f"* picture {e['image_id']}: {e['reason']}" for e in left_out[:_SHOWN]]
+    lines = [f"* {_picture(e['image_id'])}: {e['reason']}" for e in left_out[:_SHOWN]]
     more = len(left_out) - _SHOWN
     return "\n".join([*lines, f"* and {more:,} more"] if more > 0 else lines)

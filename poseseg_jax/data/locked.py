@@ -25,10 +25,18 @@ def alone(lock: Path, *, wait: bool = True) -> Iterator[bool]:
 
     Yields:
       Whether the lock is held. False if another process holds it and `wait` is False,
-      and on file systems that know no locks.
+      on file systems that know no locks, and if the file may not be opened.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        # Reading is enough for a lock, and allowed where another user made the file.
+        handle = os.open(lock, os.O_RDONLY | os.O_CREAT, 0o666)
+    except PermissionError as error:
+        _log.debug("%s: not held (%s)", lock, error)
+        handle = None
+    if handle is None:
+        yield False
+        return
     try:
         yield _take(handle, lock, wait)
     finally:

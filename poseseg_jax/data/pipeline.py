@@ -150,7 +150,7 @@ class TrainBatches(grain.DatasetIterator):
         # Nothing, or Grain's iterator, behind the memory of its workers if it has any.
         self._running: list[Any] = []
         # Also at the program's end, while there still are modules to do it with.
-        weakref.finalize(self, _end, self._running)
+        self._finish = weakref.finalize(self, _end, self._running)
 
     def __next__(self) -> Batch:
         self.start_prefetch()
@@ -166,7 +166,11 @@ class TrainBatches(grain.DatasetIterator):
         self._taken = int(state["batches_taken"])
 
     def start_prefetch(self) -> None:
-        """Starts threads or processes ahead of the first batch. Idempotent."""
+        """Starts threads ahead of the first batch. Idempotent.
+
+        Worker processes start with the first batch all the same: Grain has no iterators
+        of theirs before.
+        """
         self._assert_not_closed()
         if not self._running:
             self._start()
@@ -174,9 +178,9 @@ class TrainBatches(grain.DatasetIterator):
 
     def close(self) -> None:
         """Ends threads and processes. Idempotent."""
-        # Grain's __del__ closes again, when there may be no modules left.
-        if not self._closed:
-            _end(self._running)
+        # Grain's __del__ closes again at the program's end, when global names may be
+        # gone already. What has finished then does nothing, and needs none.
+        self._finish()
         super().close()
 
     def _start(self) -> None:

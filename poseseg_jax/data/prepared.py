@@ -31,7 +31,6 @@ _log = logging.getLogger(__name__)
 
 # Of so many persons some are small, unless somebody took care that none is.
 _MANY = 100
-_COCOPERSONS = "pose2seg"  # in the name of a file whose small persons were left out
 _NO_SMALL = {
     "train": "Where small persons were left out, the network learns that they are "
     "background.",
@@ -276,7 +275,8 @@ def _say_what_it_lacks(
             folder,
         )
     for split, counts in summaries.items():
-        is_telling = counts["persons"] >= _MANY or _COCOPERSONS in counts["annotations"]
+        is_theirs = sources.is_cocopersons(Path(counts["annotations"]))
+        is_telling = counts["persons"] >= _MANY or is_theirs
         if is_telling and not counts["small"]:
             _log.warning(
                 "%s: none of %d persons is smaller than 32 x 32 px, as in COCOPersons' "

@@ -12,7 +12,7 @@ import re
 import shutil
 import zlib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from poseseg_jax.data import synthetic
@@ -69,6 +69,11 @@ def find(
     return Source(file, folder)
 
 
+def is_cocopersons(annotations: PurePath) -> bool:
+    """Whether a file is called as COCOPersons' are, from which small persons lack."""
+    return "pose2seg" in annotations.name
+
+
 def draw(cache: Path, *, num_train: int, num_val: int) -> Path:
     """The embedded data set's folder below `cache`, drawn if it is not there yet."""
     numbers = {"num_train": num_train, "num_val": num_val, "seed": _EMBEDDED_SEED}
@@ -100,9 +105,10 @@ def identity(label: str, sources: Iterable[Source], how: Mapping[str, Any]) -> s
 
     Content is, of each split, every byte of the annotation file and the sizes of up to
     1,000 of the picture files that it names, evenly spread. So another folder of
-    pictures is noticed wherever it lies, and moving one is not. All sizes would cost a
-    `stat` for each of COCO's 118,000 pictures whenever a run starts, which takes
-    minutes on some network file systems.
+    pictures is noticed wherever it lies, and one that was moved under the same name is
+    the same: the label is made of a name. All sizes would cost a `stat` for each of
+    COCO's 118,000 pictures whenever a run starts, which takes minutes on some network
+    file systems.
 
     Args:
       label: what to begin with.
@@ -128,8 +134,8 @@ def _annotations_in(root: Path, split: str) -> Path:
     if not found:
         stem = root / "annotations" / f"person_keypoints_{split}2017.json"
         raise _other_layout(root, split, stem, "annotations")
-    others = [path.name for path in found if _is_cocopersons(path)]
-    if others and not _is_cocopersons(found[0]):
+    others = [path.name for path in found if is_cocopersons(path)]
+    if others and not is_cocopersons(found[0]):
         _log.info(
             "%s is used, not COCOPersons' %s beside it; for those, "
             "--config.data.%s_annotations=%s",
@@ -141,10 +147,6 @@ def _annotations_in(root: Path, split: str) -> Path:
     elif others:
         _log.info("%s holds COCOPersons' annotations: %s", root, others[0])
     return found[0]
-
-
-def _is_cocopersons(path: Path) -> bool:
-    return "pose2seg" in path.name
 
 
 def _other_layout(root: Path, split: str, missing: Path, what: str) -> ValueError:

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
+from poseseg_jax.coco.picture import SMALL_AREA
+from poseseg_jax.data.bias import COCO_HEAD_COUNTS
 from poseseg_jax.data.decoding import Record, decode_people
 from poseseg_jax.skeleton import KEYPOINT_NAMES, NUM_KEYPOINTS
 from poseseg_jax.structs import (
@@ -24,10 +26,7 @@ from poseseg_jax.structs import (
     UNKNOWN_MASK,
 )
 
-# Percent of COCO train2017's 56,599 pictures of people with 1 ... 13 of them who have
-# a labelled keypoint; there are none with more.
-COCO_HEAD_COUNTS = (47.8, 19.3, 10.1, 6.5, 4.2, 3.1, 2.3, 1.8, 1.4, 1.2, 1.0, 0.8, 0.5)
-SIZE_LIMITS = {"small": 32**2, "medium": 96**2, "large": np.inf}  # COCO's, px^2
+SIZE_LIMITS = {"small": SMALL_AREA, "medium": 96**2, "large": np.inf}  # COCO's, px^2
 QUANTILES = (5, 25, 50, 75, 95)  # percent
 _THREADS = 4
 _AHEAD = 256  # records in memory at a time

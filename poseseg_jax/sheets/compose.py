@@ -15,6 +15,7 @@ from poseseg_jax.sheets.labels import (
 from poseseg_jax.sheets.maps import Sample
 from poseseg_jax.sheets.page import Panel
 from poseseg_jax.skeleton import ANCHOR_NAMES, NUM_ANCHORS
+from poseseg_jax.structs import UNKNOWN_MASK
 
 _RECORD_SIDE = 1100
 _THUMB_SIDE = 460
@@ -45,15 +46,25 @@ def contact_sheet(thumbnails: Sequence[Panel], title: str) -> Panel:
 
 
 def of_sample(sample: Sample) -> Labelled:
-    """The labels of an input."""
+    """The labels of an input.
+
+    Its rows do not say whose mask is unknown. Taken for it is who has no pixel, but the
+    code of unknown masks in the box.
+    """
     picture = sample.picture
+    has_mask = np.ones(len(picture.box), bool)
+    for row, box in enumerate(np.asarray(picture.box)):
+        x0, y0, x1, y1 = np.clip(box, 0, None).astype(int)
+        within = picture.people[y0 : y1 + 1, x0 : x1 + 1]
+        if box.any() and (within == UNKNOWN_MASK).any():
+            has_mask[row] = (picture.people == row + 1).any()
     return Labelled(
         image=picture.image,
         people=picture.people,
         keypoints=picture.keypoints,
         visibility=picture.visibility,
         box=picture.box,
-        has_mask=np.ones(len(picture.box), bool),
+        has_mask=has_mask,
     )
 
 

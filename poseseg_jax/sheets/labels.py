@@ -101,7 +101,7 @@ def draw_labels(labelled: Labelled, *, side: int, names: bool = True) -> Canvas:
     if names:
         written = Names(canvas, size=12)
         for row in reversed(labelled.rows):  # those drawn last lie on top
-            _add_names(canvas, frame, labelled, row, written)
+            _add_names(frame, labelled, row, written)
     return canvas
 
 
@@ -194,9 +194,7 @@ def _add_person(canvas: Canvas, frame: Frame, labelled: Labelled, row: int) -> N
         mark(canvas, points[joint], *look, radius=radius, hollow=hidden)
 
 
-def _add_names(
-    canvas: Canvas, frame: Frame, labelled: Labelled, row: int, names: Names
-) -> None:
+def _add_names(frame: Frame, labelled: Labelled, row: int, names: Names) -> None:
     points, is_labelled, extent = _points(frame, labelled, row)
     if extent < _NAMED:
         return

@@ -58,7 +58,7 @@ class CocoPersonsConfig(tfds.core.BuilderConfig):
       order_seed: of the training order.
       head_count: who counts in it; see data/bias.py.
       on_error: of a broken record: "raise", or "skip": it is left out and listed in the
-        prepared set's metadata.json.
+        prepared set's report.md.
     """
 
     train: Source | None = None
@@ -69,6 +69,23 @@ class CocoPersonsConfig(tfds.core.BuilderConfig):
 
     def __repr__(self) -> str:  # TFDS logs it wherever the data are opened
         return self.name
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Plan:
+    """What is to be written of a split, known before any record is made.
+
+    Attributes:
+      source: where it comes from.
+      labels: of the whole annotation file.
+      order: of the pictures.
+      document: what the ground truth is made of; None for train, which has none.
+    """
+
+    source: Source
+    labels: AnnotationFile
+    order: list[Picture]
+    document: dict | None
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
@@ -153,29 +170,32 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         if not any(sources.values()):
             places = coco2017.download(dl_manager, self.url_infos or {})
             sources = {split: Source(*place) for split, place in places.items()}
-        return {
-            split: self._generate_examples(split, source, config)
+        # All before the first record, which may be hours before the last: what is wrong
+        # with an annotation file is said at once.
+        plans = {
+            split: _plan(split, source, config)
             for split, source in sources.items()
             if source is not None
         }
+        return {
+            split: self._generate_examples(split, plan, config)
+            for split, plan in plans.items()
+        }
 
     def _generate_examples(
-        self, split: str, source: Source, config: CocoPersonsConfig
+        self, split: str, plan: _Plan, config: CocoPersonsConfig
     ) -> Iterator[dict[str, Any]]:
-        document = read_document(source.annotations, need_labels=source.is_labelled)
-        name = str(source.annotations)
-        labels = parse(document, source=name, on_error=config.on_error)
-        order = _order(split, labels, config)
+        labels, total = plan.labels, len(plan.order)
         left_out = [
             {"image_id": problem.image_id, "reason": problem.message}
             for problem in labels.problems
         ]
         written: list[Picture] = []
-        with Progress(f"Preparing {split}", total=len(order), unit="picture") as bar:
-            for picture in order:
+        with Progress(f"Preparing {split}", total=total, unit="picture") as bar:
+            for picture in plan.order:
                 bar.advance()
                 try:
-                    record = make_record(picture, source.images)
+                    record = make_record(picture, plan.source.images)
                 except ValueError as error:
                     if config.on_error == "raise":
                         raise
@@ -186,14 +206,16 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 written.append(picture)
                 yield record
         if not written:
-            raise ValueError(f"{name}: every picture of the split {split!r} is broken")
+            raise ValueError(
+                f"{labels.source}: every picture of the split {split!r} is broken"
+            )
         metadata: Any = self.info.metadata
         metadata[split] = summary.summarize(
             written, labels, left_out, head_count=config.head_count
         )
-        if split == "val":
+        if plan.document is not None:
             kept = {picture.image_id for picture in written}
-            self._write_ground_truth(document, kept)
+            self._write_ground_truth(plan.document, kept)
 
     def _write_ground_truth(self, document: dict, kept: set[int]) -> None:
         ids = {"images": "id", "annotations": "image_id"}
@@ -253,6 +275,15 @@ def make_record(picture: Picture, images: AnyPath) -> dict[str, Any]:
 
 def _rows(*shape: int, dtype: type = np.float32, doc: str = "") -> Any:
     return tfds.features.Tensor(shape=(None, *shape), dtype=dtype, doc=doc or None)
+
+
+def _plan(split: str, source: Source, config: CocoPersonsConfig) -> _Plan:
+    document = read_document(source.annotations, need_labels=source.is_labelled)
+    name = str(source.annotations)
+    labels = parse(document, source=name, on_error=config.on_error)
+    order = _order(split, labels, config)
+    # COCO's train document is large, and nothing asks for it again.
+    return _Plan(source, labels, order, document if split == "val" else None)
 
 
 def _order(

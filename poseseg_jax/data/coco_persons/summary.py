@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from poseseg_jax.coco.annotations import AnnotationFile, Picture
+from poseseg_jax.coco.picture import SMALL_AREA
 from poseseg_jax.data.bias import count_heads
 
-SMALL_AREA = 32.0**2  # px^2; COCO's bound of small, original pixels
 _ROWS = {
     "annotations": "annotation file",
     "pictures": "pictures",
@@ -53,9 +53,8 @@ def summarize(
         "unknown_masks": sum(person.segmentation is None for person in people),
         "crowds": sum(len(picture.crowds) for picture in written),
         "other_categories": labels.num_other,
-        # [number of people, pictures with so many], of all and of those with keypoints
+        # [number of people, pictures with so many]
         "people_per_picture": _pairs(Counter(len(p.people) for p in written)),
-        "heads_per_picture": _pairs(heads),
         "left_out": list(left_out),
     }
 
@@ -87,12 +86,16 @@ def report(name: str | None, summaries: Mapping[str, Mapping[str, Any]]) -> str:
         lines.append(f"| {number} | {' | '.join(counts)} |")
     left_out = [(s, entry) for s in splits for entry in summaries[s]["left_out"]]
     lines += ["", "## Left out", ""]
-    lines += [f"* {s}, picture {e['image_id']}: {e['reason']}" for s, e in left_out]
+    lines += [f"* {s}, {_picture(e['image_id'])}: {e['reason']}" for s, e in left_out]
     return "\n".join(lines if left_out else [*lines, "Nothing."]) + "\n"
 
 
 def _pairs(counter: Counter) -> list[list[int]]:
     return [[number, counter[number]] for number in sorted(counter)]
+
+
+def _picture(image_id: int | None) -> str:
+    return "no picture named" if image_id is None else f"picture {image_id}"
 
 
 def _row(first: str, splits: Sequence[str], cell: str = "") -> str:
