@@ -13,7 +13,7 @@ import pytest
 
 from configs import base
 from poseseg_jax import config as config_lib
-from poseseg_jax import optim, train
+from poseseg_jax import optim, train_step
 from poseseg_jax.config import OptimSettings, Settings, parse
 from poseseg_jax.data.prepared import DataSettings
 from poseseg_jax.losses import TERMS
@@ -67,7 +67,7 @@ def test_a_train_step_keeps_the_shapes_of_the_state(name, preset):
 
 @functools.cache
 def evaluate_shapes(parsed: Settings) -> None:
-    init, step = train.build(parsed)
+    init, step = train_step.build(parsed)
     state = jax.eval_shape(init)
     after, report = jax.eval_shape(step, state, abstract_batch(parsed))
     assert jax.tree.structure(after) == jax.tree.structure(state)

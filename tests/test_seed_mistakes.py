@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from configs import base
-from poseseg_jax import inference, judging, train
+from poseseg_jax import inference, judging, train_step
 from poseseg_jax.coco.results import Results
 from poseseg_jax.config import Settings, parse
 from poseseg_jax.data.augment import blank
@@ -78,7 +78,7 @@ def small(**changes) -> Settings:
 
 def test_the_seed_decides_the_parameters():
     def kernel(seed):
-        init, _ = train.build(small(seed=seed))
+        init, _ = train_step.build(small(seed=seed))
         # One kernel alone: the rest would take a minute to compile.
         return jax.jit(lambda: init().params["backbone"]["down0"]["kernel"])()
 

@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from pycocotools.coco import COCO
 
 from poseseg_jax import config as config_lib
-from poseseg_jax import judging, train
+from poseseg_jax import judging, train, train_step
 from poseseg_jax.data.prepared import prepare
 from tests import tiny_run
 from tests.tiny_run import NUM_STEPS, SIZE, all_files, read_lines, read_state
@@ -200,7 +200,7 @@ def test_the_loss_falls_on_one_repeated_batch(ground):
     # Placed as in a run, where this program has been compiled already.
     mesh = Mesh(jax.devices(), ("data",))
     everywhere = NamedSharding(mesh, PartitionSpec())
-    init, step = train.build(tiny)
+    init, step = train_step.build(tiny)
     state = jax.jit(init, out_shardings=everywhere)()
     step = jax.jit(step, donate_argnums=0)
     batch = next(train._loader(tiny, prepare(tiny.data)))

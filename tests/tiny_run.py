@@ -29,7 +29,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from configs import base
 from poseseg_jax import config as config_lib
-from poseseg_jax import train
+from poseseg_jax import train, train_step
 from poseseg_jax.checkpoint import Checkpoints
 from poseseg_jax.structs import TrainState
 
@@ -174,7 +174,7 @@ def read_state(
 
 @functools.cache
 def _template(config: str) -> TrainState:
-    init, _ = train.build(config_lib.parse(json.loads(config)))
+    init, _ = train_step.build(config_lib.parse(json.loads(config)))
     return jax.eval_shape(init)
 
 
