@@ -16,11 +16,12 @@ SETTINGS := setup.cfg pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--progress-bar off -c constraints.txt
 
-.PHONY: help train test lint format clean
+.PHONY: help train test bench lint format clean
 
 help:
 	@echo "make train [WORKDIR=runs/tiny] [ARGS=--config.x=y]  train on drawn people, in minutes"
 	@echo "make test                                           everything CI runs"
+	@echo "make bench                                          how fast it is, beside references"
 	@echo "make lint | format | clean"
 
 train: $(VENV)/.installed
@@ -28,6 +29,9 @@ train: $(VENV)/.installed
 
 test: lint
 	$(BIN)/python -m pytest -n $(JOBS)
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

@@ -39,8 +39,14 @@ def get_config(preset: str = "") -> ConfigDict:
                 "every_steps": 10_000,  # 0: only at the end
                 # Input side as a multiple of training's, to the nearest that fits.
                 "zoom": 1.0,
+                # Test-time averaging: every picture is seen at these multiples of that
+                # side, and with `flip` mirrored too. Answers come in the frame of
+                # `zoom`: detail beyond it is lost. Each view costs a forward pass.
+                "scales": (1.0,),
+                "flip": False,
                 "batch_size": 16,
                 "overlays": 12,  # pictures drawn into workdir/overlays
+                "worst": 8,  # pictures on workdir/worst.png, 0: no such sheet
             },
         }
     )
@@ -54,11 +60,23 @@ def _data():
         # A folder in COCO's layout: annotations/person_keypoints_{train,val}2017.json,
         # train2017/, val2017/. "embedded" draws one.
         "root": "",
-        # Fetch COCO 2017 (20 GB) into prepared_dir where no root is given.
+        # Files and folders that lie elsewhere; "": as in root's layout. Given all four,
+        # no root is needed. Any COCO-keypoint JSON will do, also .json.gz.
+        "train_annotations": "",
+        "train_images": "",
+        "val_annotations": "",
+        "val_images": "",
+        # Fetch COCO 2017 (20 GB) into prepared_dir where nothing else is given.
         "download": False,
-        # Percent of the pictures with exactly one person to remove: 0, 30 ... 80.
+        # Percent of the pictures with exactly one person to remove, 0 ... 100.
         "reduction": 0,
-        # Which of them, in which order. Part of the prepared data set's identity.
+        # "removal", or a control: "random" removes as many of all pictures at random;
+        # "reweight" removes none, and draws single-person pictures as much less often.
+        "reduction_by": "removal",
+        # Who counts: persons with a "labelled" keypoint, or everybody "annotated".
+        # Part of the prepared data set's identity, like the next.
+        "head_count": "labelled",
+        # Which of them are removed, and the order.
         "order_seed": 0,
         # Where TFDS keeps prepared data sets; "": TFDS' own default (TFDS_DATA_DIR).
         "prepared_dir": "",

@@ -12,7 +12,7 @@ from typing import Any
 
 from poseseg_jax.coco.annotations import ON_ERROR
 from poseseg_jax.data.augment import AugmentSettings
-from poseseg_jax.data.bias import REDUCTIONS
+from poseseg_jax.data.bias import HEAD_COUNTS, REDUCED_BY, check_reduction
 from poseseg_jax.data.prepared import DataSettings
 from poseseg_jax.decode.decode import DecodeSettings
 from poseseg_jax.geometry import check_side
@@ -63,8 +63,11 @@ class EvalSettings:
 
     every_steps: int
     zoom: float
+    scales: tuple[float, ...]
+    flip: bool
     batch_size: int
     overlays: int
+    worst: int
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ _GROUPS: dict[str, type] = {
 
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
-    "data.reduction": REDUCTIONS,
+    "data.reduction_by": REDUCED_BY,
+    "data.head_count": HEAD_COUNTS,
     "data.on_error": ON_ERROR,
     "optim.name": ("adamw", "sgd"),
     "optim.schedule": ("cosine", "constant"),
@@ -117,6 +121,7 @@ _AT_LEAST = {
     "eval.zoom": 0.1,
     "eval.batch_size": 1,
     "eval.overlays": 0,
+    "eval.worst": 0,
     "optim.learning_rate": 0,
     "optim.warmup_steps": 0,
     "optim.weight_decay": 0,
@@ -134,6 +139,7 @@ _AT_LEAST = {
     "decode.found_threshold": 0,
     "decode.body_weight": 0,
     "decode.mask_threshold": 0.01,
+    "data.order_seed": 0,
     "data.max_people": 1,
     "data.num_workers": 0,
     **{f"loss.{field.name}": 0 for field in dataclasses.fields(LossSettings)},
@@ -161,6 +167,14 @@ def parse(config: Mapping[str, Any]) -> Settings:
     return settings
 
 
+def with_eval(settings: Settings, **changes: Any) -> Settings:
+    """The settings with other fields of `eval`, checked like those of a config."""
+    chosen = dataclasses.replace(settings.eval, **changes)
+    settings = dataclasses.replace(settings, eval=chosen)
+    _check(settings)
+    return settings
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:
     """Fields that differ between two configs: "group.field" -> "old -> new"."""
     changes = {}
@@ -176,7 +190,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str
 def _build(group: str, kind: type, values: dict[str, Any]):
     names = [field.name for field in dataclasses.fields(kind)]
     _check_names(group, values, names)
-    return kind(**values)
+    # A tuple comes back from config.json as a list.
+    return kind(**{n: tuple(v) if type(v) is list else v for n, v in values.items()})
 
 
 def _check_names(group: str, given, expected) -> None:
@@ -229,6 +244,7 @@ def _check_values(settings: Settings) -> None:
         group, field = name.split(".")
         return getattr(getattr(settings, group), field)
 
+    check_reduction(settings.data.reduction)
     for name, choices in _CHOICES.items():
         if value_of(name) not in choices:
             raise ValueError(f"{name} is {value_of(name)!r}; there are {choices}.")
@@ -237,6 +253,12 @@ def _check_values(settings: Settings) -> None:
             raise ValueError(
                 f"{name} is {value_of(name)}; it must be at least {smallest}."
             )
+    scales = settings.eval.scales
+    numbers = [s for s in scales if isinstance(s, int | float) and 0.1 <= s < 100]
+    if not scales or len(numbers) < len(scales):
+        raise ValueError(
+            f"eval.scales is {scales}; it must name one scale or more, 0.1 to 100."
+        )
     for name in ("optim.ema", "optim.momentum"):
         if not 0 <= value_of(name) < 1:
             raise ValueError(f"{name} is {value_of(name)}; it must be in [0, 1).")

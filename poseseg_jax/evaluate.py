@@ -2,8 +2,10 @@
 
     python -m poseseg_jax.evaluate --workdir=W [--annotations=J --images=I]
 
-writes results_keypoints.json, results_segm.json, metrics.json and overlays/ of the
-workdir's own validation split, or of any COCO-keypoint file and its pictures.
+writes results_keypoints.json, results_segm.json, metrics.json, per_picture.csv,
+crowd.png, worst.png and overlays/ of the workdir's own validation split, or of any
+COCO-keypoint file and its pictures; with --bootstrap=1000, intervals.json too. A file
+that only lists pictures, as of COCO's test sets, gets results and no scores.
 """
 
 import json
@@ -17,24 +19,20 @@ import jax
 import numpy as np
 from absl import app, flags
 
-from poseseg_jax import inference, visualize
-from poseseg_jax.coco import crowding, results, scoring
+from poseseg_jax import averaging, inference
+from poseseg_jax import config as config_lib
+from poseseg_jax.coco import bootstrap, results
 from poseseg_jax.coco.results import Results
-from poseseg_jax.coco.segmentation import to_mask
 from poseseg_jax.config import Settings
 from poseseg_jax.data import pipeline
-from poseseg_jax.data.decoding import decode_record
 from poseseg_jax.data.prepared import Prepared, prepare, prepare_val
 from poseseg_jax.inference import Detect, Variables
+from poseseg_jax.judging import Scores, judge, read_intervals, report, write
 from poseseg_jax.logbook import speak
-from poseseg_jax.skeleton import NUM_KEYPOINTS
 from poseseg_jax.structs import Batch, Instances
 from poseseg_jax.workdir import METRICS_FILE
 
-_log = logging.getLogger(__name__)
-
-TASKS = ("keypoints", "segm")
-Scores = dict[str, float | None]
+_log = logging.getLogger("poseseg_jax.evaluate")  # __name__ is __main__ for a command
 
 
 def run_split(
@@ -83,84 +81,6 @@ def _ahead(
         yield waiting
 
 
-def score(found: Results, annotations: Path) -> Scores:
-    """COCO's scores of both tasks, over all pictures and by how crowded they are."""
-    scores: Scores = {}
-    for task in TASKS:
-        matches = scoring.match(getattr(found, task), annotations, task)
-        scores |= scoring.summarize(matches)
-        scores |= crowding.scores_by_bucket(matches)
-    return dict(sorted(scores.items(), key=lambda item: item[0].startswith("crowd/")))
-
-
-def overlays(
-    found: Results, prepared: Prepared, count: int
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Truth beside prediction for `count` pictures, evenly spread over the split.
-
-    Yields:
-      Image id and RGB picture.
-    """
-    by_picture: dict[int, list[tuple[dict, dict]]] = {}
-    for pair in zip(found.keypoints, found.segm, strict=True):
-        by_picture.setdefault(pair[0]["image_id"], []).append(pair)
-    count = min(count, len(prepared.val))
-    for index in np.linspace(0, len(prepared.val) - 1, count).round().astype(int):
-        sample = decode_record(prepared.val[int(index)])
-        codes = np.arange(1, len(sample.box) + 1, dtype=np.uint8)
-        truth = visualize.draw_joint(
-            sample.image,
-            sample.keypoints,
-            visualize.confidence_of_labels(sample.visibility),
-            np.ones(len(codes), np.float32),
-            sample.people == codes[:, None, None],
-        )
-        said = _draw_results(sample.image, by_picture.get(sample.image_id, []))
-        yield sample.image_id, visualize.side_by_side(truth, said)
-
-
-def _draw_results(image: np.ndarray, people: list[tuple[dict, dict]]) -> np.ndarray:
-    height, width = image.shape[:2]
-    points = np.array([pose["keypoints"] for pose, _ in people], np.float32)
-    points = points.reshape(len(people), NUM_KEYPOINTS, 3)
-    masks = [
-        to_mask(mask["segmentation"], height=height, width=width) for _, mask in people
-    ]
-    return visualize.draw_joint(
-        image,
-        points[..., :2],
-        points[..., 2],
-        np.array([pose["score"] for pose, _ in people], np.float32),
-        np.array(masks, bool).reshape(len(people), height, width),
-    )
-
-
-def write(output: Path, found: Results, metrics: Scores, pictures: Any) -> None:
-    """Writes the files of an evaluation; metrics.json, the last, says it is whole."""
-    for task in TASKS:
-        results.write_json(output / f"results_{task}.json", getattr(found, task))
-    for image_id, picture in pictures:
-        visualize.write_png(output / "overlays" / f"{image_id:012d}.png", picture)
-    text = json.dumps(metrics, indent=2, allow_nan=False)
-    (output / METRICS_FILE).write_text(text + "\n")
-
-
-def report(metrics: Scores) -> str:
-    """The scores as a small table, times 100."""
-    rows = [f"{'':24}{'keypoints':>10}{'segm':>8}"]
-    names = dict.fromkeys(key.split("/")[-1] for key in metrics if "/A" in key)
-    names = {name: f"{{}}/{name}" for name in names} | {
-        key.split("/")[1]: f"crowd/{key.split('/')[1]}/{{}}/AP"
-        for key in metrics
-        if key.startswith("crowd/")
-    }
-    for name, key in names.items():
-        values = [metrics.get(key.format(task)) for task in TASKS]
-        cells = ["-" if value is None else f"{100 * value:.1f}" for value in values]
-        rows.append(f"{name:24}{cells[0]:>10}{cells[1]:>8}")
-    return "\n".join(rows)
-
-
 def evaluate(
     workdir: Path,
     *,
@@ -168,6 +88,8 @@ def evaluate(
     images: Path | None = None,
     output: Path | None = None,
     step: int | None = None,
+    resamples: int = 0,
+    **changes: object,
 ) -> Scores:
     """Evaluates a trained workdir and writes the files of the evaluation.
 
@@ -176,36 +98,61 @@ def evaluate(
       annotations, images: another split; both or neither.
       output: where the files go; None: into the workdir.
       step: of the checkpoint; None: the latest.
+      resamples: draws of the bootstrap; 0: no intervals.
+      changes: other values for fields of `eval` in the run's config.
+
+    Returns:
+      The metrics, as in metrics.json.
 
     Raises:
       ValueError: if the workdir cannot be used, or for data that are broken.
     """
     if (annotations is None) != (images is None):
         raise ValueError("Give --annotations and --images together, or neither.")
+    if resamples < 0:
+        raise ValueError(f"--bootstrap is {resamples}; expected draws, 0 or more.")
     trained = inference.restore(workdir, step=step)
-    settings = trained.settings
-    if annotations is not None and images is not None:
-        prepared = prepare_val(
-            annotations,
-            images,
-            prepared_dir=settings.data.prepared_dir,
-            on_error=settings.data.on_error,
-        )
-    else:
-        prepared = prepare(settings.data)
+    settings = config_lib.with_eval(trained.settings, **changes)
+    prepared = _prepare(settings, annotations, images)
     start = time.monotonic()
     detect = inference.make_detect(settings)
     found = run_split(detect, trained.variables, prepared, settings)
     seconds = time.monotonic() - start
-    metrics = score(found, prepared.val_annotations)
-    metrics |= {"eval/step": trained.step, "eval/images": len(prepared.val)}
-    metrics["eval/seconds"] = round(seconds, 3)
+    judged = judge(found, prepared.val_annotations)
+    metrics = judged.scores | {
+        "eval/step": trained.step,
+        "eval/images": len(prepared.val),
+        "eval/views": len(_views(settings)),
+        "eval/seconds": round(seconds, 3),
+    }
+    intervals = None
+    if resamples and judged.matches:
+        intervals = bootstrap.intervals(judged.matches, resamples=resamples)
     output = output or workdir
-    if annotations is None:
+    if annotations is None and settings == trained.settings:
         metrics |= _of_training(output / METRICS_FILE, trained.step)
-    write(output, found, metrics, overlays(found, prepared, settings.eval.overlays))
+    write(output, judged, metrics, prepared, settings, intervals=intervals)
     _log.info("%d pictures in %.0f s; files in %s", len(prepared.val), seconds, output)
+    if not judged.matches:
+        _log.warning("%s has no annotations: nothing is scored.", annotations)
     return metrics
+
+
+def _prepare(
+    settings: Settings, annotations: Path | None, images: Path | None
+) -> Prepared:
+    if annotations is None or images is None:
+        return prepare(settings.data)
+    return prepare_val(
+        annotations,
+        images,
+        prepared_dir=settings.data.prepared_dir,
+        on_error=settings.data.on_error,
+    )
+
+
+def _views(settings: Settings) -> tuple[averaging.View, ...]:
+    return averaging.views_of(settings.eval.scales, flip=settings.eval.flip)
 
 
 def _of_training(path: Path, step: int) -> Scores:
@@ -216,20 +163,33 @@ def _of_training(path: Path, step: int) -> Scores:
     return {key: metrics[key] for key in metrics if key.startswith("train/")}
 
 
+def _numbers(words: list[str]) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in words)
+    except ValueError:
+        raise ValueError(f"--scales is {words}; expected numbers, as 0.8,1") from None
+
+
 def _main(_) -> None:
     speak()
     given = flags.FLAGS
+    output = Path(given.output or given.workdir)
     try:
+        changes: dict[str, Any] = {} if given.flip is None else {"flip": given.flip}
+        if given.scales:
+            changes["scales"] = _numbers(given.scales)
         metrics = evaluate(
             Path(given.workdir),
             annotations=Path(given.annotations) if given.annotations else None,
             images=Path(given.images) if given.images else None,
-            output=Path(given.output) if given.output else None,
+            output=output,
             step=given.step,
+            resamples=given.bootstrap,
+            **changes,
         )
     except ValueError as error:
         raise SystemExit(f"{type(error).__name__}: {error}") from None
-    print(report(metrics))
+    print(report(metrics, read_intervals(output)))
 
 
 if __name__ == "__main__":
@@ -241,4 +201,11 @@ if __name__ == "__main__":
     flags.DEFINE_string("images", None, "Folder with its pictures.")
     flags.DEFINE_string("output", None, "Where to write; default: the workdir.")
     flags.DEFINE_integer("step", None, "Checkpoint to use; default: the latest.")
+    flags.DEFINE_integer(
+        "bootstrap", 0, "Draws of pictures for 95 % intervals of the scores; 0: none."
+    )
+    flags.DEFINE_bool("flip", None, "See pictures mirrored too; default: eval.flip.")
+    flags.DEFINE_list(
+        "scales", None, "Sizes at which to see them; default: eval.scales."
+    )
     app.run(_main)

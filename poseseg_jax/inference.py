@@ -1,4 +1,4 @@
-"""Picture -> Instances: network and decoder as one jitted program.
+"""Picture -> Instances: network, averaging and decoder as one jitted program.
 
 The program has fixed shapes and is compiled once per shape of its input. What it needs
 of a training run is restored from the workdir: settings and averaged parameters.
@@ -14,12 +14,13 @@ from typing import Any
 import jax
 from jaxtyping import UInt8
 
+from poseseg_jax import averaging
 from poseseg_jax import config as config_lib
 from poseseg_jax.checkpoint import Checkpoints
 from poseseg_jax.config import Settings
 from poseseg_jax.decode.decode import activate, decode
 from poseseg_jax.models import poseseg
-from poseseg_jax.structs import Array, Instances
+from poseseg_jax.structs import Array, Instances, Maps
 from poseseg_jax.workdir import CONFIG_FILE
 
 Variables = dict[str, Any]
@@ -42,12 +43,13 @@ class Trained:
 
 
 def make_detect(settings: Settings) -> Detect:
-    """The jitted program.
+    """The jitted program, with the test-time averaging that `eval` asks for.
 
     Returns:
       detect(variables, images uint8 [B H W 3] RGB) -> Instances [B ...], in input px.
       Sides are a multiple of the network's output stride, plus 1.
     """
+    views = averaging.views_of(settings.eval.scales, flip=settings.eval.flip)
     network = poseseg.build(settings.model, settings.representation)
     read = partial(
         decode, representation=settings.representation, settings=settings.decode
@@ -55,8 +57,18 @@ def make_detect(settings: Settings) -> Detect:
 
     @jax.jit
     def detect(variables: Variables, images: UInt8[Array, "B H W 3"]) -> Instances:
-        stages: Any = network.apply(variables, images, train=False)
-        return jax.vmap(read)(activate(stages[-1]))
+        def see(images: UInt8[Array, "B H W 3"]) -> Maps:
+            stages: Any = network.apply(variables, images, train=False)
+            return activate(stages[-1])
+
+        maps = averaging.see_from_all(
+            see,
+            images,
+            views=views,
+            representation=settings.representation,
+            stride=poseseg.largest_stride(settings.model),
+        )
+        return jax.vmap(read)(maps)
 
     return detect
 

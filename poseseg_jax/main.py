@@ -21,7 +21,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Where the run is kept.", requir
 
 def _main(_) -> None:
     # Loader processes import this module again; they need none of the below.
-    from poseseg_jax import evaluate, logbook, train
+    from poseseg_jax import judging, logbook, train
 
     logbook.speak()
     try:
@@ -33,7 +33,7 @@ def _main(_) -> None:
         metrics = train.run(config, Path(_WORKDIR.value))
     except (ValueError, FloatingPointError) as error:
         raise SystemExit(f"{type(error).__name__}: {error}") from None
-    print(evaluate.report(metrics))
+    print(judging.report(metrics))
 
 
 def _parse(argv: list[str]) -> list[str]:

@@ -5,114 +5,28 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Float
 
 from poseseg_jax import config as config_lib
-from poseseg_jax import evaluate, inference, losses, optim, targets
+from poseseg_jax import evaluate, exhibits, inference, judging, train_step
 from poseseg_jax.checkpoint import Checkpoints
 from poseseg_jax.config import Settings
 from poseseg_jax.data import pipeline
 from poseseg_jax.data.pipeline import TrainBatches
 from poseseg_jax.data.prepared import Prepared, prepare
 from poseseg_jax.logbook import Ledger, Logbook
-from poseseg_jax.models import poseseg, pretrained
-from poseseg_jax.models.poseseg import PoseSeg
-from poseseg_jax.structs import Array, Batch, TrainState
+from poseseg_jax.models import pretrained
 from poseseg_jax.workdir import claim, final_metrics
 
 _log = logging.getLogger(__name__)
 
-Report = dict[str, Float[Array, ""]]
-Step = Callable[[TrainState, Batch], tuple[TrainState, Report]]
-Scores = evaluate.Scores
-
-
-def build(settings: Settings) -> tuple[Callable[[], TrainState], Step]:
-    """The run as two pure functions, to be jitted.
-
-    Returns:
-      init() -> the state before the first step;
-      step(state, batch) -> the state after it, and a report: the mean of every loss
-        term, and the norm of the gradient.
-    """
-    network = poseseg.build(settings.model, settings.representation)
-    optimizer = optim.make(
-        settings.optim,
-        num_steps=settings.train.num_steps,
-        is_frozen=poseseg.frozen_parameters(settings.model),
-    )
-    init = functools.partial(_init, network, optimizer, settings)
-    return init, functools.partial(_step, network, optimizer, settings)
-
-
-def _init(
-    network: PoseSeg, optimizer: optax.GradientTransformation, settings: Settings
-) -> TrainState:
-    side = settings.train.image_size
-    key, rng = jax.random.split(jax.random.key(settings.train.seed))
-    images = jnp.zeros((1, side, side, 3), jnp.uint8)
-    variables: Any = network.init(key, images, train=False)
-    params = variables["params"]
-    return TrainState(
-        step=jnp.zeros((), jnp.int32),
-        params=params,
-        batch_stats=variables["batch_stats"],
-        opt_state=optimizer.init(params),
-        ema=jax.tree.map(jnp.copy, params),
-        rng=rng,
-    )
-
-
-def _step(
-    network: PoseSeg,
-    optimizer: optax.GradientTransformation,
-    settings: Settings,
-    state: TrainState,
-    batch: Batch,
-) -> tuple[TrainState, Report]:
-    representation = settings.representation
-    truth = targets.make(
-        batch,
-        representation=representation,
-        hard_keypoint_weight=settings.loss.hard_keypoint_weight,
-    )
-
-    def loss_of(params):
-        stages, updates = network.apply(
-            {"params": params, "batch_stats": state.batch_stats},
-            batch.image,
-            train=True,
-            mutable=["batch_stats"],
-        )
-        loss, terms = losses.total(
-            stages, truth, radius=representation.radius, settings=settings.loss
-        )
-        return loss, (terms, updates["batch_stats"])
-
-    gradient, (terms, batch_stats) = jax.grad(loss_of, has_aux=True)(state.params)
-    updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    after = dataclasses.replace(
-        state,
-        step=state.step + 1,
-        params=params,
-        batch_stats=batch_stats,
-        opt_state=opt_state,
-        ema=optim.update_ema(
-            state.ema, params, decay=settings.optim.ema, step=state.step
-        ),
-    )
-    report = {name: mean.compute() for name, mean in terms.items()}
-    # A broken gradient breaks the parameters one step before it shows in the loss.
-    return after, {**report, "gradient_norm": optax.tree.norm(gradient)}
+Scores = judging.Scores
 
 
 def use_every_core(batch_size: int) -> None:
@@ -164,14 +78,13 @@ def run(config: Mapping[str, Any], workdir: Path) -> Scores:
         ) as logbook,
     ):
         training.loop(logbook)
-        found, metrics = training.evaluate(logbook)
-        training.save(metrics)  # again, as it may be the best
-        metrics |= {
+        judged = training.evaluate(logbook)
+        training.save(judged.scores)  # again, as it may be the best
+        metrics = judged.scores | {
             "train/steps": training.step,
             "train/seconds": round(training.seconds, 1),
         }
-    pictures = evaluate.overlays(found, prepared, settings.eval.overlays)
-    evaluate.write(workdir, found, metrics, pictures)
+    judging.write(workdir, judged, metrics, prepared, settings)
     return metrics
 
 
@@ -185,7 +98,7 @@ class _Training:
         self._checkpoints = checkpoints
         self._mesh = Mesh(jax.devices(), ("data",))
         self._shard = NamedSharding(self._mesh, PartitionSpec("data"))
-        init, step = build(settings)
+        init, step = train_step.build(settings)
         self._train_step = jax.jit(step, donate_argnums=0)
         detect = inference.make_detect(settings)
         self._detect = lambda variables, images: detect(
@@ -229,24 +142,24 @@ class _Training:
             self.seconds += time.monotonic() - start
             metrics = None
             if due(settings.eval.every_steps) and self.step < settings.train.num_steps:
-                _, metrics = self.evaluate(logbook)
+                metrics = self.evaluate(logbook).scores
                 ledger.start_clock()
             if due(settings.checkpoint.every_steps):
                 self.save(metrics)
                 ledger.start_clock()
 
-    def evaluate(self, logbook: Logbook) -> tuple[evaluate.Results, Scores]:
+    def evaluate(self, logbook: Logbook) -> judging.Judged:
         """Scores of the averaged parameters on the validation split."""
         variables = {"params": self._state.ema, "batch_stats": self._state.batch_stats}
         found = evaluate.run_split(
             self._detect, variables, self._prepared, self._settings
         )
-        metrics = evaluate.score(found, self._prepared.val_annotations)
-        logbook.scalars(self.step, metrics)
+        judged = judging.judge(found, self._prepared.val_annotations)
+        logbook.scalars(self.step, judged.scores)
         count = min(4, self._settings.eval.overlays)
-        for image_id, picture in evaluate.overlays(found, self._prepared, count):
+        for image_id, picture in exhibits.overlays(found, self._prepared, count):
             logbook.picture(self.step, f"val/{image_id}", picture)
-        return found, metrics
+        return judged
 
     def _start_from_imagenet(self) -> None:
         if not self._settings.model.pretrained:

@@ -9,6 +9,7 @@ right side full, and every line has a dark rim: bright on dark, dark on bright. 
 is a disc where it is sure and a ring where it is not.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -133,6 +134,33 @@ def side_by_side(
     return np.concatenate([panels[0], gap, panels[1]], axis=1)
 
 
+def sheet(
+    pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+    *,
+    columns: int = 2,
+    width: int = 900,
+) -> UInt8[np.ndarray, "_ _ 3"]:
+    """Pictures of any size on one sheet, row by row.
+
+    Args:
+      pictures: RGB, one at least.
+      columns: pictures in a row.
+      width: px to which each picture is resized.
+    """
+    gap, rows = 12, []
+    resized = [_resize_to(picture, width) for picture in pictures]
+    for first in range(0, len(resized), columns):
+        row = resized[first : first + columns]
+        height = max(picture.shape[0] for picture in row) + gap
+        across = columns * (width + gap) - gap if len(resized) > 1 else width
+        paper = np.full((height, across, 3), 255, np.uint8)
+        for column, picture in enumerate(row):
+            left = column * (width + gap)
+            paper[: picture.shape[0], left : left + width] = picture
+        rows.append(paper)
+    return np.concatenate(rows)[:-gap]
+
+
 def write_png(path: str | Path, image: Picture) -> None:
     """Writes an RGB picture, and the folders above it.
 
@@ -143,6 +171,13 @@ def write_png(path: str | Path, image: Picture) -> None:
     assert done, f"OpenCV did not encode {image.shape} for {path}."
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_bytes(encoded.tobytes())
+
+
+def _resize_to(image: np.ndarray, width: int) -> np.ndarray:
+    size = (width, max(1, round(image.shape[0] * width / image.shape[1])))
+    shrinks = width < image.shape[1]
+    way = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, size, interpolation=way))
 
 
 def _zoom_for(image: Picture) -> int:
@@ -257,9 +292,10 @@ def _captioned(image: np.ndarray, caption: str, height: int) -> np.ndarray:
     framed = cv2.copyMakeBorder(
         image, bar, height - image.shape[0], 0, 0, cv2.BORDER_CONSTANT, value=_RIM
     )
-    scale = bar / 34
-    place = (bar // 3, round(bar * 0.72))
-    cv2.putText(
-        framed, caption, place, cv2.FONT_HERSHEY_SIMPLEX, scale, _WHITE, 1, cv2.LINE_AA
-    )
+    font, left = cv2.FONT_HERSHEY_SIMPLEX, bar // 3
+    (width, _), _ = cv2.getTextSize(caption, font, bar / 34, 1)
+    # A long caption is written smaller.
+    scale = bar / 34 * min(1.0, (image.shape[1] - 2 * left) / max(width, 1))
+    place = (left, round(bar * 0.72))
+    cv2.putText(framed, caption, place, font, scale, _WHITE, 1, cv2.LINE_AA)
     return framed

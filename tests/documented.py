@@ -19,14 +19,15 @@ from pathlib import Path
 from configs import base
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+DOCS = REPOSITORY / "docs"
 PACKAGES = ("poseseg_jax", "configs", "experiments", "benchmarks")
 # What begins with one of these is a path of ours, and so is a bare name that ends so.
 FOLDERS = (*PACKAGES, "tests", ".ci")
 SUFFIXES = (".py", ".cfg", ".toml", ".cff", "Makefile", "constraints.txt")
 
 
-def problems(text: str) -> list[str]:
-    """Everything in a Markdown text that is not there, in words."""
+def problems(text: str, *, folder: Path = REPOSITORY) -> list[str]:
+    """Everything in a Markdown text of a folder that is not there, in words."""
     blocks = re.findall(r"^ *```(\w*)[^\n]*\n(.*?)^ *```", text, re.M | re.S)
     prose = re.sub(r"^ *```.*?^ *```", "", text, flags=re.M | re.S)
     found: list[str] = []
@@ -38,7 +39,7 @@ def problems(text: str) -> list[str]:
     for span in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", prose):
         found += _of_span(span)
     for link in re.findall(r"\]\(([^)#\s]+)", prose):
-        if "://" not in link and not (REPOSITORY / link).exists():
+        if "://" not in link and not (folder / link).exists():
             found.append(f"no {link}, which is linked")
     return found
 

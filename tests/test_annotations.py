@@ -3,7 +3,13 @@ import json
 
 import pytest
 
-from poseseg_jax.coco.annotations import load, parse, people_map
+from poseseg_jax.coco.annotations import (
+    is_labelled,
+    load,
+    parse,
+    people_map,
+    read_document,
+)
 from poseseg_jax.skeleton import KEYPOINT_NAMES
 from tests.coco_files import document, image, person, real_data, write_json
 
@@ -44,6 +50,21 @@ def test_a_file_of_another_kind_is_refused_by_name(tmp_path, name, content, mess
     assert str(path) in str(caught.value)
 
 
+def test_a_file_that_lists_pictures_is_read_where_labels_are_not_needed(tmp_path):
+    """As COCO's image_info_test-dev2017.json: all 80 categories, nobody annotated."""
+    categories = [{"supercategory": "x", "id": i, "name": f"{i}"} for i in range(1, 91)]
+    content = {"info": {}, "licenses": [], "categories": categories}
+    path = write_json(tmp_path / "info.json", {**content, "images": [image(1)]})
+    document = read_document(path, need_labels=False)
+    (picture,) = parse(document, source="info").pictures
+    assert picture.people == picture.crowds == ()
+    assert not is_labelled(path)
+    assert is_labelled(write_json(tmp_path / "good.json", GOOD))
+    broken = write_json(tmp_path / "broken.json", {"images": [], "annotations": 1})
+    with pytest.raises(ValueError, match=r"'images'|'annotations'"):
+        is_labelled(broken)
+
+
 def test_a_missing_file_is_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match=r"nowhere\.json: cannot be read"):
         load(tmp_path / "nowhere.json")
@@ -69,9 +90,9 @@ BROKEN = {
     "annotation id used twice": (person(11, 1), 1, "11 is used twice"),
     "missing picture": (person(10, 77), 77, "annotation 10 is of a picture not in"),
     "broken polygon": (person(10, 1, segmentation=[[1, 2, 3]]), 1, "3 numbers"),
-    "no id": ({"image_id": 1}, 1, "lacks an integer"),
-    "no picture": ({"id": 10}, None, "lacks an integer"),
-    "no object": (7, None, "lacks an integer"),
+    "no id": ({"image_id": 1}, 1, "id is None; expected"),
+    "no picture": ({"id": 10}, None, "image_id is None; expected"),
+    "no object": (7, None, "is 7; expected an object"),
 }
 
 
@@ -82,7 +103,8 @@ def test_a_broken_record_stops_the_reading_by_file_and_id(case):
     with pytest.raises(ValueError, match=message) as caught:
         parse(content, source="some.json")
     assert f"some.json: {1 + (case == 'annotation id used twice')}" in str(caught.value)
-    assert f"picture {image_id}:" in str(caught.value)
+    named = "annotations[" if image_id is None else f"picture {image_id}:"
+    assert named in str(caught.value)
 
 
 @pytest.mark.parametrize("case", BROKEN)

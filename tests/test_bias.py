@@ -1,14 +1,16 @@
-from collections import Counter
-
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poseseg_jax.coco.annotations import read_document
 from poseseg_jax.coco.picture import parse_picture
-from poseseg_jax.data.bias import REDUCTIONS, pictures_left, training_order
-from tests.coco_files import image, person, real_data
+from poseseg_jax.data.bias import (
+    HEAD_COUNTS,
+    count_heads,
+    pictures_left,
+    random_positions,
+    training_order,
+)
+from tests.coco_files import image, person
 
 COUNTS = st.dictionaries(st.integers(1, 10**6), st.integers(0, 5), max_size=30)
 
@@ -43,33 +45,38 @@ def test_single_pictures_keep_their_order_whatever_the_others_are():
 
 @given(st.integers(0, 1000), st.integers(0, 1000))
 def test_reduced_data_sets_are_nested(num_multi, num_single):
-    lengths = [pictures_left(num_multi, num_single, reduction=r) for r in REDUCTIONS]
+    lengths = [pictures_left(num_multi, num_single, reduction=r) for r in range(101)]
     assert lengths == sorted(lengths, reverse=True)
     assert lengths[0] == num_multi + num_single
-    assert lengths[-1] >= num_multi
+    assert lengths[100] == num_multi
 
 
-@pytest.mark.parametrize("reduction", [10, -30, 100, 81])
+@pytest.mark.parametrize("num_single", [0, 1, 7, 100, 27_046])
+def test_the_number_removed_is_the_nearest_one(num_single):
+    for reduction in range(101):
+        removed = num_single - pictures_left(0, num_single, reduction=reduction)
+        assert abs(removed - num_single * reduction / 100) <= 0.5
+
+
+def test_random_removal_shuffles_all_by_the_seed():
+    orders = [random_positions(50, seed=seed).tolist() for seed in (0, 0, 1)]
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert orders[0] == orders[1] != orders[2]
+    assert orders[0] != list(range(50))
+
+
+@pytest.mark.parametrize("reduction", [-1, 101, 1000])
 def test_there_is_no_other_reduction(reduction):
-    with pytest.raises(ValueError, match=f"reduction is {reduction}"):
+    with pytest.raises(ValueError, match=f"reduction is {reduction}; .* 0 ... 100"):
         pictures_left(1, 1, reduction=reduction)
-
-
-def test_cocos_figures_are_met():
-    document = read_document(real_data("coco_train2017_keypoints_only.json.gz"))
-    counts = Counter(
-        entry["image_id"]
-        for entry in document["annotations"]
-        if any(entry["keypoints"][2::3])
-    )
-    heads = np.array(list(counts.values()))
-    multi, single = int((heads > 1).sum()), int((heads == 1).sum())
-    expected = [56_599, 48_485, 45_780, 43_075, 40_371, 37_666, 34_961]
-    left = [pictures_left(multi, single, reduction=r) for r in REDUCTIONS]
-    np.testing.assert_allclose(left, expected, atol=1)
-    assert round(1000 * single / len(heads)) == 478
 
 
 def test_heads_are_counted_as_in_the_annotations():
     people = [person(i, 1, labelled=min(i, 1)) for i in range(3)]
-    assert parse_picture(image(1), people).head_count == 2
+    people.append(person(3, 1, iscrowd=1))
+    pictures = [parse_picture(image(1), people), parse_picture(image(2), [])]
+    heads = {count: count_heads(pictures, count=count) for count in HEAD_COUNTS}
+    assert heads == {"labelled": {1: 2, 2: 0}, "annotated": {1: 3, 2: 0}}
+    assert pictures[0].head_count == 2
+    with pytest.raises(ValueError, match=r"head_count is 'all'; there are .*annot"):
+        count_heads(pictures, count="all")

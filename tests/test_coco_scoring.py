@@ -147,6 +147,10 @@ def test_nothing_is_printed(truth, capsys):
         ("keypoints", {"keypoints": [float("inf")] * 51}, "expected 51 finite"),
         ("segm", {"segmentation": {"size": [9, 9], "counts": [81]}}, "picture 1: run"),
         ("segm", {"segmentation": []}, "picture 1: segmentation is None"),
+        ("segm", {"segmentation": [[1, 1, 9, 1, 9, 9]]}, "expected compressed run"),
+        ("keypoints", {"image_id": [1]}, r"picture \[1\], which"),
+        ("keypoints", {"score": 10**400}, "picture 1 has the score 1000"),
+        ("keypoints", {"keypoints": ["1"] * 51}, "expected 51 finite"),
     ],
 )
 def test_a_result_that_cannot_be_scored_is_refused(truth, task, change, message):
@@ -154,6 +158,16 @@ def test_a_result_that_cannot_be_scored_is_refused(truth, task, change, message)
     results[0] = {**results[0], **change}
     with pytest.raises(ValueError, match=message):
         scoring.score(results, truth, task)
+
+
+def test_labelled_keypoints_are_counted_anew(tmp_path):
+    """pycocotools would leave out a person whose file says that there are none."""
+    content = document([image(1)], [person(1, 1, num_keypoints=0)])
+    path = write_json(tmp_path / "truth.json", content)
+    assert (
+        scoring.score(perfect(path, "keypoints"), path, "keypoints")["keypoints/AP"]
+        == ONE
+    )
 
 
 def test_unknown_pictures_and_tasks_are_refused(truth):

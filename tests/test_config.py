@@ -13,7 +13,7 @@ import pytest
 
 from configs import base
 from poseseg_jax import config as config_lib
-from poseseg_jax import optim, train
+from poseseg_jax import optim, train_step
 from poseseg_jax.config import OptimSettings, Settings, parse
 from poseseg_jax.data.prepared import DataSettings
 from poseseg_jax.losses import TERMS
@@ -44,8 +44,10 @@ def settings(name="base", preset="", **changes) -> Settings:
 @EVERY_CONFIG
 def test_every_config_is_parsed(name, preset):
     parsed = settings(name, preset)
-    removed = int(name[-2:]) if name.startswith("bias") else 0
-    assert parsed.data.reduction == removed
+    by = {"bias": "removal", "random": "random", "reweight": "reweight"}
+    kind, removed = name.rstrip("0123456789"), name[-2:]
+    assert parsed.data.reduction == (int(removed) if kind in by else 0)
+    assert parsed.data.reduction_by == by.get(kind, "removal")
     assert parsed.representation.skeleton in SKELETONS.values()
 
 
@@ -53,7 +55,7 @@ def test_every_config_is_parsed(name, preset):
 def test_configs_differ_in_their_reduction_alone(name, preset):
     """So that whatever else comes out different comes from it."""
     changes = config_lib.differences(load("full", preset), load(name, preset))
-    assert set(changes) <= {"data.reduction"}
+    assert set(changes) <= {"data.reduction", "data.reduction_by"}
 
 
 @EVERY_CONFIG
@@ -65,7 +67,7 @@ def test_a_train_step_keeps_the_shapes_of_the_state(name, preset):
 
 @functools.cache
 def evaluate_shapes(parsed: Settings) -> None:
-    init, step = train.build(parsed)
+    init, step = train_step.build(parsed)
     state = jax.eval_shape(init)
     after, report = jax.eval_shape(step, state, abstract_batch(parsed))
     assert jax.tree.structure(after) == jax.tree.structure(state)
@@ -167,6 +169,8 @@ NAN, INF = float("nan"), float("inf")
         ("checkpoint__keep", 0, "checkpoint.keep is 0; it must be at least 1"),
         ("eval__every_steps", -1, "eval.every_steps is -1; it must be at least 0"),
         ("eval__batch_size", 0, "eval.batch_size is 0"),
+        ("eval__scales", (), r"eval.scales is \(\); it must name one scale"),
+        ("eval__scales", (1.0, 0.0), r"eval.scales is \(1.0, 0.0\)"),
         ("optim__learning_rate", NAN, "optim.learning_rate is nan; .* at least 0"),
         ("optim__learning_rate", INF, "optim.learning_rate is inf"),
         ("optim__learning_rate", -1e-3, "optim.learning_rate is -0.001"),
@@ -189,10 +193,14 @@ NAN, INF = float("nan"), float("inf")
         ("decode__max_people", 800, "decode.max_people is 800, but .* at most 720"),
         ("decode__peaks_per_anchor", 0, "decode.peaks_per_anchor is 0"),
         ("decode__suppression_radius", -1.0, "decode.suppression_radius is -1.0"),
-        ("data__reduction", 25, r"data.reduction is 25; there are \(0, 30, 40"),
+        ("data__reduction", 101, r"data.reduction is 101; .* 0 ... 100"),
+        ("data__reduction_by", "magic", "data.reduction_by is 'magic'; there are"),
+        ("data__head_count", "all", "data.head_count is 'all'; .*'labelled', 'ann"),
         ("data__on_error", "ignore", "data.on_error is 'ignore'; there are .*'skip'"),
         ("data__max_people", 253, "data.max_people is 253; .* 252 at most"),
         ("data__num_workers", -1, "data.num_workers is -1"),
+        ("data__order_seed", -1, "data.order_seed is -1; it must be at least 0"),
+        ("data__embedded_val", 0, "data.embedded_val is 0; it must be at least 1"),
         ("augment__flip", 1.5, r"augment.flip must lie in \[0, 1\]; got 1.5"),
         ("augment__scale_min", 2.0, r"augment.scale_min must lie in .*; got 2.0"),
         ("train__image_size", 640, "stride 16, plus 1; got 640. Nearest: 625 or 641"),
@@ -232,3 +240,18 @@ def test_fields_that_only_one_config_has_are_differences():
     old = load()
     del old["eval"]["overlays"]
     assert config_lib.differences(old, load()) == {"eval.overlays": "None -> 12"}
+
+
+def test_fields_of_eval_can_be_given_other_values_and_are_checked():
+    changed = config_lib.with_eval(settings(), flip=True, scales=(0.5, 1.0))
+    assert (changed.eval.flip, changed.eval.scales) == (True, (0.5, 1.0))
+    assert changed.train == settings().train
+    assert config_lib.with_eval(settings()) == settings()
+    with pytest.raises(ValueError, match=r"eval\.worst is -1"):
+        config_lib.with_eval(settings(), worst=-1)
+
+
+@pytest.mark.parametrize("scales", [(float("nan"),), (1.0, float("inf"))])
+def test_scales_are_finite_numbers(scales):
+    with pytest.raises(ValueError, match=r"eval\.scales is"):
+        settings(eval__scales=scales)

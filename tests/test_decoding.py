@@ -5,8 +5,15 @@ import numpy as np
 import pytest
 
 from poseseg_jax import geometry
-from poseseg_jax.data.decoding import decode_image, decode_record
+from poseseg_jax.data.decoding import (
+    decode_image,
+    decode_people,
+    decode_record,
+    name_of,
+)
+from poseseg_jax.data.run_lengths import encode_runs
 
+OTHER_MAP = encode_runs(np.zeros((7, 9), np.uint8))
 NAME = "000000000139.jpg (image id 139)"
 
 
@@ -19,7 +26,7 @@ def make_record(pixels, **fields):
     height, width = pixels.shape[:2]
     return {
         "image": encode(pixels, ".jpg"),
-        "people": encode(np.zeros((height, width), np.uint8)),
+        "people": encode_runs(np.zeros((height, width), np.uint8)),
         "image_id": np.int64(139),
         "file_name": b"000000000139.jpg",
         "size": np.array([height, width], np.int32),
@@ -76,11 +83,16 @@ def test_reduced_decoding_keeps_positions(shrink, extension):
 @pytest.mark.parametrize(
     ("what", "fields", "message"),
     [
-        ("no bytes", {"image": b""}, "no whole picture"),
-        ("garbage", {"image": b"\xff\xd8 garbage"}, "no whole picture"),
-        ("text", {"image": b"Not Found"}, "no whole picture"),
+        ("no bytes", {"image": b""}, "0 bytes"),
+        ("garbage", {"image": b"\xff\xd8 garbage"}, "begins with"),
+        ("text", {"image": b"Not Found"}, "begins with b'Not"),
         ("broken people map", {"people": b"\x89PNG"}, "people map"),
         ("size", {"size": np.array([9, 8], np.int32)}, "9 x 7 .* 9 x 8"),
+        (
+            "size of the people map",
+            {"people": OTHER_MAP},
+            "people map: .*7 x 9 .*9 x 7",
+        ),
     ],
 )
 def test_broken_pictures_are_named(what, fields, message):
@@ -88,3 +100,20 @@ def test_broken_pictures_are_named(what, fields, message):
     with pytest.raises(ValueError, match=message) as error:
         decode_record(record)
     assert "000000000139.jpg (image id 139)" in str(error.value), what
+
+
+def test_a_people_map_is_read_without_its_picture():
+    codes = np.arange(63, dtype=np.uint8).reshape(9, 7)
+    record = make_record(
+        np.zeros((9, 7, 3), np.uint8), people=encode_runs(codes), image=b""
+    )
+    np.testing.assert_array_equal(decode_people(record), codes)
+    small = {**record, "people": encode_runs(codes[:5])}
+    with pytest.raises(ValueError, match=r"139\.jpg .*people map: .*5 x 7 .*9 x 7"):
+        decode_people(small)
+
+
+def test_a_name_is_text_whoever_stored_it():
+    record = make_record(np.zeros((9, 7, 3), np.uint8))
+    assert name_of(record) == NAME
+    assert name_of({**record, "file_name": "000000000139.jpg"}) == NAME

@@ -17,7 +17,17 @@ from tests.documented import REPOSITORY
 # What scripts rely on; every other command has to list some flag at least.
 PROMISED = {
     "poseseg_jax.main": {"config", "workdir"},
-    "poseseg_jax.evaluate": {"workdir", "annotations", "images", "output", "step"},
+    "poseseg_jax.data.inspect": {
+        *("config", "output", "split", "pictures", "seed", "image_ids"),
+    },
+    "poseseg_jax.evaluate": {
+        *("workdir", "annotations", "images", "output", "step"),
+        *("bootstrap", "flip", "scales"),
+    },
+    "poseseg_jax.data.bias": {
+        *("annotations", "output", "seed", "reductions", "count"),
+        *("controls", "on_error"),
+    },
     "poseseg_jax.data.synthetic": {"output", "num_train", "num_val", "seed"},
 }
 
@@ -144,7 +154,17 @@ def kill_when_there_is(path: Path, flags: list[str], env: dict[str, str]) -> Non
 
 def test_evaluate_is_a_command(ground, tmp_path):
     flags = [f"--workdir={ground.finished}", f"--output={tmp_path}", "--step=2"]
+    flags += ["--bootstrap=2", "--scales=0.5", "--noflip"]
     done = documented.run("poseseg_jax.evaluate", *flags, env=ground.environment())
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^AP +0\.0", done.stdout, re.M)
-    assert '"eval/step": 2' in (tmp_path / "metrics.json").read_text()
+    assert re.search(r"^AP +0\.0 \[0\.0, ", done.stdout, re.M)
+    assert f"files in {tmp_path}" in done.stderr
+    metrics = (tmp_path / "metrics.json").read_text()
+    assert '"eval/step": 2' in metrics
+    assert '"eval/views": 1' in metrics
+
+
+def test_a_scale_that_is_no_number_is_refused_in_words(ground, tmp_path):
+    flags = [f"--workdir={ground.finished}", f"--output={tmp_path}", "--scales=1,big"]
+    done = documented.run("poseseg_jax.evaluate", *flags)
+    assert_in_words(done, "--scales", "big")

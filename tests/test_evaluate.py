@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from poseseg_jax import config as config_lib
-from poseseg_jax import evaluate, inference, train
+from poseseg_jax import evaluate, inference, judging, train
 from poseseg_jax.checkpoint import Checkpoints
+from poseseg_jax.coco.bootstrap import Interval, Intervals
 from poseseg_jax.coco.results import Results
 from poseseg_jax.data import pipeline
 from poseseg_jax.data.prepared import prepare
@@ -147,7 +148,7 @@ def test_the_truth_scores_one_whatever_the_batch_size(ground):
         found[size] = evaluate.run_split(detect, {}, prepared, settings)
         assert sizes == [size] * -(-NUM_VAL // size)
     assert all(results == found[1] for results in found.values())
-    scores = evaluate.score(found[1], prepared.val_annotations)
+    scores = judging.judge(found[1], prepared.val_annotations).scores
     assert scores["keypoints/AP"] == pytest.approx(1)
     assert scores["segm/AP50"] > 0.8
     assert scores["crowd/people_1/keypoints/AP"] == pytest.approx(1)
@@ -173,22 +174,96 @@ def test_the_network_finds_the_same_whatever_the_batch_size(ground):
 
 def test_nothing_found_scores_zero_and_not_less(ground):
     prepared = prepare(config_lib.parse(ground.config()).data)
-    scores = evaluate.score(Results([], []), prepared.val_annotations)
+    scores = judging.judge(Results([], []), prepared.val_annotations).scores
     assert scores["keypoints/AP"] == scores["segm/AP"] == 0
     assert all(value is None or value == 0 for value in scores.values())
 
 
-@pytest.mark.parametrize(("asked", "drawn"), [(0, 0), (1, 1), (NUM_VAL + 3, NUM_VAL)])
-def test_no_more_overlays_than_pictures(ground, asked, drawn):
-    prepared = prepare(config_lib.parse(ground.config()).data)
-    pictures = list(evaluate.overlays(Results([], []), prepared, asked))
-    assert len({image_id for image_id, _ in pictures}) == drawn
+def list_pictures(ground, path):
+    """The validation pictures as COCO lists those of test-dev: nobody is annotated."""
+    annotations = ground.drawn / "annotations" / "person_keypoints_val2017.json"
+    pictures = json.loads(annotations.read_text())["images"]
+    categories = [{"supercategory": "x", "id": i, "name": f"{i}"} for i in range(1, 81)]
+    path.write_text(json.dumps({"images": pictures, "categories": categories}))
+    return path
+
+
+def test_pictures_without_annotations_get_results_and_no_scores(ground, tmp_path):
+    output = tmp_path / "test-dev"
+    evaluate.evaluate(ground.finished, output=output, resamples=2)
+    metrics = evaluate.evaluate(
+        ground.finished,
+        annotations=list_pictures(ground, tmp_path / "image_info_test-dev2017.json"),
+        images=ground.drawn / "val2017",
+        output=output,
+        resamples=2,
+    )
+    for name in RESULTS:
+        found = (output / name).read_bytes()
+        assert found == (ground.finished / name).read_bytes(), name
+    assert metrics["eval/images"] == NUM_VAL
+    scores = {key: value for key, value in metrics.items() if "/A" in key}
+    assert scores.keys() == scores_in(read_metrics(ground.finished)).keys() | {
+        "keypoints/AR",
+        "segm/AR",
+    }
+    assert set(scores.values()) == {None}
+    assert "nothing to score" in judging.report(metrics)
+    # Nothing is left of the evaluation before.
+    assert {path.name for path in output.iterdir()} == {
+        *RESULTS,
+        "metrics.json",
+        "overlays",
+    }
+
+
+def test_averaging_can_be_asked_for_and_is_not_the_run_s_own(ground, tmp_path):
+    workdir = ground.copy(tmp_path / "run")
+    plain = read_metrics(workdir)
+    metrics = evaluate.evaluate(workdir, flip=True, scales=(0.5,))
+    assert metrics["eval/views"] == 2
+    assert "train/steps" in plain
+    assert "train/steps" not in metrics
+    own = evaluate.evaluate(ground.finished, output=tmp_path / "again")
+    assert own["eval/views"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"resamples": -1}, "--bootstrap is -1"),
+        ({"scales": ()}, "eval.scales is"),
+        ({"overlays": -1}, "eval.overlays is -1"),
+    ],
+)
+def test_nonsense_is_refused_before_anything_is_done(
+    ground, tmp_path, changes, message
+):
+    with pytest.raises(ValueError, match=message):
+        evaluate.evaluate(ground.finished, output=tmp_path / "none", **changes)
+    assert not (tmp_path / "none").exists()
+
+
+def test_intervals_are_written_beside_the_scores(ground, tmp_path):
+    metrics = evaluate.evaluate(ground.finished, output=tmp_path, resamples=5)
+    content = json.loads((tmp_path / "intervals.json").read_text())
+    found = content.pop("by_key")
+    assert content == {"level": 0.95, "resamples": 5, "seed": 0}
+    assert found.keys() == {key for key in metrics if "/A" in key}
+    for key, interval in found.items():
+        if interval is not None:
+            assert interval["value"] == metrics[key]
+            assert interval["low"] <= interval["high"]
+    rows = judging.report(metrics, judging.read_intervals(tmp_path)).splitlines()
+    assert "[" in rows[1]
+    evaluate.evaluate(ground.finished, output=tmp_path)
+    assert judging.read_intervals(tmp_path) is None
 
 
 def test_the_report_is_a_table_times_100():
     metrics = {"keypoints/AP": 0.5, "keypoints/AP_M": None, "segm/AP": 0.25}
     metrics |= {"segm/AP_S": 1.0, "crowd/people_8+/segm/AP": None, "train/steps": 7}
-    rows = [line.split() for line in evaluate.report(metrics).splitlines()]
+    rows = [line.split() for line in judging.report(metrics).splitlines()]
     assert rows == [
         ["keypoints", "segm"],
         ["AP", "50.0", "25.0"],
@@ -196,3 +271,10 @@ def test_the_report_is_a_table_times_100():
         ["AP_S", "-", "100.0"],
         ["people_8+", "-", "-"],
     ]
+
+
+def test_the_report_names_intervals_where_there_are_some():
+    metrics = {"keypoints/AP": 0.5, "segm/AP": 0.25}
+    by_key = {"keypoints/AP": Interval(0.5, 0.456, 0.549), "segm/AP": None}
+    rows = judging.report(metrics, Intervals(0.95, 9, 0, by_key)).splitlines()
+    assert rows[1].split() == ["AP", "50.0", "[45.6,", "54.9]", "25.0"]

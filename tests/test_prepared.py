@@ -1,15 +1,31 @@
 import dataclasses
+import functools
 import json
 
+import jax
+import numpy as np
 import pytest
 
 from configs import base
+from poseseg_jax import targets
 from poseseg_jax.coco.scoring import score
-from poseseg_jax.data import prepared, synthetic
+from poseseg_jax.data import pipeline, prepared, synthetic
+from poseseg_jax.data.bias import REDUCED_BY, REDUCTIONS
+from poseseg_jax.data.coco_persons.coco_persons_dataset_builder import Builder
 from poseseg_jax.data.prepared import DataSettings, prepare, prepare_val
+from poseseg_jax.data.sampling import Mixture
+from poseseg_jax.representation import Representation
+from poseseg_jax.skeleton import SKELETONS
 from tests.coco_files import document, image, person, write_folder, write_json
 
 NUM_SINGLE = 10
+SMALL = Representation(
+    skeleton=SKELETONS["center"],
+    radius=6.0,
+    map_stride=4,
+    person_stride=2,
+    body_sigma=0.1,
+)
 
 
 def splits() -> dict[str, dict]:
@@ -51,7 +67,7 @@ def test_training_is_multi_then_single_and_validation_is_everything(settings):
     assert sorted(train[:3]) == [11, 12, 13]
     assert sorted(train[3:]) == list(range(1, 11))
     assert ids(data.val) == [21, 22]
-    counts = data.num_multi, data.num_single, data.without_keypoints, data.left_out
+    counts = data.num_multi, data.num_single, data.without_heads, data.left_out
     assert counts == (3, NUM_SINGLE, 1, ())
 
 
@@ -61,6 +77,50 @@ def test_a_reduced_training_set_is_a_prefix(settings):
         data = prepare(with_(settings, reduction=reduction))
         assert ids(data.train) == whole[:left]
         assert ids(data.val) == [21, 22]
+
+
+def test_a_random_subset_is_as_large_and_nested(settings):
+    here = with_(settings, reduction_by="random")
+    largest = ids(prepare(here).train)
+    assert sorted(largest) == list(range(1, NUM_SINGLE + 4))
+    for reduction, left in ((30, 10), (35, 9), (80, 5), (100, 3)):
+        data = prepare(with_(here, reduction=reduction))
+        assert ids(data.train) == largest[:left]
+    other = prepare(with_(here, order_seed=1))
+    assert ids(other.train) != largest
+
+
+def test_reweighting_removes_nothing(settings):
+    whole = ids(prepare(settings).train)
+    for reduction, singles in ((0, 10), (30, 7), (100, 0)):
+        here = with_(settings, reduction=reduction, reduction_by="reweight")
+        train = prepare(here).train
+        assert isinstance(train, Mixture)
+        assert ids(train) == whole
+        assert (train.num_always, train.num_by_turns) == (3, singles)
+
+
+def test_who_counts_is_part_of_the_set(settings):
+    labelled = prepare(settings)
+    everybody = prepare(with_(settings, head_count="annotated"))
+    assert (labelled.num_single, everybody.num_single) == (NUM_SINGLE, NUM_SINGLE + 1)
+    assert (labelled.without_heads, everybody.without_heads) == (1, 0)
+    assert 14 in ids(everybody.train)
+    assert len(prepare(settings).train) == 13
+
+
+def test_seven_reductions_and_their_controls_share_one_copy(settings):
+    folder = prepared.Path(settings.prepared_dir)
+
+    def files():
+        return {(p, p.stat().st_size) for p in folder.rglob("*") if p.is_file()}
+
+    prepare(settings)
+    before = files()
+    for reduced_by in REDUCED_BY:
+        for reduction in REDUCTIONS:
+            prepare(with_(settings, reduction=reduction, reduction_by=reduced_by))
+    assert files() == before
 
 
 def test_the_order_depends_on_the_seed_and_not_on_the_file(settings):
@@ -73,7 +133,7 @@ def test_the_order_depends_on_the_seed_and_not_on_the_file(settings):
 def test_it_is_built_once_and_again_for_other_annotations(settings, monkeypatch):
     first = prepare(settings)
     with monkeypatch.context() as patch:
-        patch.setattr(prepared.Builder, "_generate_examples", None)
+        patch.setattr(Builder, "_generate_examples", None)
         again = prepare(with_(settings, reduction=70))
     assert again.val_annotations == first.val_annotations
     change_train(settings, lambda content: content["annotations"].pop(0))
@@ -84,7 +144,7 @@ def test_it_is_built_once_and_again_for_other_annotations(settings, monkeypatch)
 
 def test_an_interrupted_build_is_not_taken_for_a_whole_one(settings, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(prepared.Builder, "_write_ground_truth", _interrupt)
+        patch.setattr(Builder, "_write_ground_truth", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             prepare(settings)
     assert len(prepare(settings).train) == 13
@@ -150,10 +210,138 @@ def test_a_broken_annotation_is_left_out_and_listed(settings):
     assert json.loads(report)["train"]["left_out"][0]["image_id"] == 5
 
 
-def test_without_data_the_three_ways_to_give_some_are_named(settings):
+def given(settings):
+    """The four fields that replace a folder in COCO's layout."""
+    root = prepared.Path(settings.root)
+    return {
+        f"{split}_{what}": str(root / place.format(split))
+        for split in ("train", "val")
+        for what, place in (
+            ("annotations", "annotations/person_keypoints_{}2017.json"),
+            ("images", "{}2017"),
+        )
+    }
+
+
+def test_four_files_and_folders_need_no_root(settings):
+    data = prepare(with_(settings, root="", **given(settings)))
+    assert ids(data.train) == ids(prepare(settings).train)
+    assert ids(data.val) == [21, 22]
+
+
+@pytest.mark.parametrize("download", [False, True])
+@pytest.mark.parametrize("missing", range(4))
+def test_half_of_the_data_is_refused_and_what_is_missing_named(
+    settings, missing, download
+):
+    fields = given(settings)
+    name = list(fields)[missing]
+    fields[name] = ""
+    with pytest.raises(ValueError, match=f"Half of the data: data.{name} not given"):
+        prepare(with_(settings, root="", download=download, **fields))
+
+
+def test_other_pictures_for_the_same_labels_are_another_set(settings, tmp_path):
+    """As for a study of what blurred faces do."""
+    blurred = write_folder(tmp_path / "blurred", splits()) / "train2017"
+    for path in blurred.iterdir():
+        path.write_bytes(path.read_bytes() + b" ")
+    first, other = (
+        prepare(settings),
+        prepare(with_(settings, train_images=str(blurred))),
+    )
+    assert other.train[0]["image"] == first.train[0]["image"] + b" "
+
+
+def test_who_validates_on_what_is_learned_is_told(settings, caplog):
+    fields = {k: v.replace("train", "val") for k, v in given(settings).items()}
+    prepare(with_(settings, root="", **fields))
+    assert "is both train and val" in caplog.text
+
+
+@pytest.mark.parametrize("side", [30, 40])
+def test_a_set_without_small_persons_is_pointed_out(settings, caplog, side):
+    images = [image(i) for i in range(1, 101)]
+    people = [person(i, i, box=(1, 1, side, side)) for i in range(1, 101)]
+    content = {"train": document(images, people), "val": splits()["val"]}
+    write_folder(prepared.Path(settings.root), content)
+    prepare(settings)
+    said = [r.message for r in caplog.records if "32 x 32 px" in r.message]
+    assert len(said) == (side > 32)
+    assert all("background" in message for message in said)
+
+
+@pytest.mark.parametrize(
+    ("max_people", "people", "pictures"), [(3, 0, 0), (2, 1, 1), (1, 4, 3)]
+)
+def test_people_beyond_the_number_kept_are_counted(
+    settings, caplog, max_people, people, pictures
+):
+    change_train(
+        settings, lambda content: content["annotations"].append(person(7000, 11))
+    )
+    with caplog.at_level("INFO", logger="poseseg_jax"):
+        data = prepare(with_(settings, max_people=max_people))
+    assert (data.people_beyond, data.pictures_beyond) == (people, pictures)
+    said = f"{people} people in {pictures} training pictures are beyond"
+    assert (said in caplog.text) == (people > 0)
+
+
+def test_without_a_mask_the_pixels_are_not_asked_and_the_keypoints_are(settings):
+    """From the JSON to the targets, at a scale of one."""
+    box = (8, 8, 32, 32)
+    without = person(500, 30, box=box, segmentation=[])
+    with_mask = person(501, 31, box=box)
+    val = document(
+        [image(i, height=65, width=65) for i in (30, 31)], [without, with_mask]
+    )
+    write_folder(prepared.Path(settings.root), {"val": val})
+    data = prepare(settings)
+    (batch,) = pipeline.eval_batches(
+        data.val, image_size=65, max_people=4, batch_size=2
+    )
+    make = jax.jit(functools.partial(targets.make, representation=SMALL))
+    truth = make(batch)
+    unknown, known = np.asarray(truth.asked_person)
+    assert not unknown[6:18, 6:18].any()  # in the box, at 2 px per cell
+    assert unknown[24:, 24:].all()
+    assert known.all()
+    owned = np.asarray(truth.owned)
+    assert not owned[0].any()
+    assert owned[1].any()
+    for field in ("near", "edge", "asked", "asked_body"):
+        without_mask, masked = np.asarray(getattr(truth, field))
+        np.testing.assert_array_equal(without_mask, masked)
+    heatmaps = np.asarray(truth.maps.heatmap)
+    np.testing.assert_array_equal(*heatmaps)
+    assert heatmaps[0].any(axis=(0, 1)).all()
+
+
+def test_cocopersons_files_are_known_by_their_name(settings, tmp_path, caplog):
+    entries = document([image(22)], [person(1, 22, box=(1, 1, 50, 40))])
+    file = write_json(tmp_path / "person_keypoints_val2017_pose2seg.json", entries)
+    images = prepared.Path(settings.root) / "val2017"
+    prepare_val(file, images, prepared_dir=settings.prepared_dir)
+    assert "AP_S is null" in caplog.text
+
+
+def test_a_report_tells_what_a_set_holds(settings):
+    write_folder(prepared.Path(settings.root), splits())
+    bad = prepared.Path(settings.root) / "train2017" / f"{3:012d}.png"
+    bad.write_bytes(b"")
+    data = prepare(with_(settings, on_error="skip"))
+    text = data.val_annotations.with_name("report.md").read_text()
+    for line in ("| pictures | 12 | 2 |", "| persons | 15 | 1 |", "| 2 | 3 | 0 |"):
+        assert line in text
+    assert "* train, picture 3: " in text
+    assert str(bad) in text
+
+
+def test_without_data_the_ways_to_give_some_are_named(settings):
     with pytest.raises(ValueError, match="no data") as caught:
         prepare(with_(settings, root=""))
-    for way in ("data.root=DIR", "data.download=True", ":tiny"):
+    ways = ("data.root=DIR", "data.train_images=DIR", "data.download=True", ":tiny")
+    for way in ways:
         assert way in str(caught.value)
 
 
@@ -175,8 +363,12 @@ def test_a_folder_of_another_layout_is_refused(settings, missing):
 
 
 def test_nonsense_is_refused(settings):
-    with pytest.raises(ValueError, match=r"data\.reduction is 35"):
-        prepare(with_(settings, reduction=35))
+    with pytest.raises(ValueError, match=r"data\.reduction is 101"):
+        prepare(with_(settings, reduction=101))
+    with pytest.raises(ValueError, match=r"data\.reduction_by is 'magic'"):
+        prepare(with_(settings, reduction_by="magic"))
+    with pytest.raises(ValueError, match=r"data\.head_count is 'all'"):
+        prepare(with_(settings, head_count="all"))
     with pytest.raises(ValueError, match="on_error"):
         prepare(with_(settings, on_error="ignore"))
 

@@ -1,4 +1,4 @@
-"""What the README says is so."""
+"""What the README and the pages of docs/ say is so."""
 
 import pytest
 
@@ -24,6 +24,7 @@ from poseseg_jax.inference import restore
 import numpy
 ```
 """
+PAGES = sorted((documented.REPOSITORY / "docs").glob("*.md"))
 BAD = {
     "see [this](pictures/none.md)": "pictures/none.md",
     "see `configs/bias{30,35}.py`": "configs/bias35.py",
@@ -52,8 +53,13 @@ BAD |= {f"```bash\n{text}\n```": problem for text, problem in BAD_COMMANDS.items
 BAD["```python\nfrom poseseg_jax.inference import nothing\n```"] = "inference.nothing"
 
 
-def test_all_that_the_readme_names_is_there():
-    assert not documented.problems((documented.REPOSITORY / "README.md").read_text())
+PAGES = ["README.md", *sorted(f"docs/{p.name}" for p in documented.DOCS.glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_all_that_a_page_names_is_there(page):
+    path = documented.REPOSITORY / page
+    assert not documented.problems(path.read_text(), folder=path.parent)
 
 
 def test_what_is_there_is_no_problem():

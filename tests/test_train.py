@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from pycocotools.coco import COCO
 
 from poseseg_jax import config as config_lib
-from poseseg_jax import evaluate, train
+from poseseg_jax import judging, train, train_step
 from poseseg_jax.data.prepared import prepare
 from tests import tiny_run
 from tests.tiny_run import NUM_STEPS, SIZE, all_files, read_lines, read_state
@@ -58,6 +58,9 @@ def test_a_run_leaves_every_file_that_was_promised(ground):
         assert all(np.isfinite(value) for value in line.values())
         terms = ("heatmap", "person", "short", "mid", "long", "body")
         assert {f"loss/{term}" for term in terms} < line.keys()
+    shown = ("per_picture.csv", "crowd.png", "worst.png")
+    assert all((workdir / name).stat().st_size for name in shown)
+    assert len(list((workdir / "overlays").iterdir())) == 2
 
 
 def test_metrics_have_the_promised_names_and_are_shares_or_null(ground):
@@ -140,7 +143,7 @@ def test_a_finished_run_can_be_given_more_steps(ground, monkeypatch, tmp_path):
     short = ground.config(train={"num_steps": 2}, eval={"overlays": 0})
     assert train.run(short, workdir)["train/steps"] == 2
     # Killed when all but the last evaluation's files is there.
-    run_and_die(monkeypatch, config, workdir, evaluate, "write")
+    run_and_die(monkeypatch, config, workdir, judging, "write")
     assert train.run(config, workdir)["train/steps"] == NUM_STEPS
     assert_ends_alike(workdir, ground)
     names = [(line["step"], "loss/total" in line) for line in read_lines(workdir)]
@@ -197,7 +200,7 @@ def test_the_loss_falls_on_one_repeated_batch(ground):
     # Placed as in a run, where this program has been compiled already.
     mesh = Mesh(jax.devices(), ("data",))
     everywhere = NamedSharding(mesh, PartitionSpec())
-    init, step = train.build(tiny)
+    init, step = train_step.build(tiny)
     state = jax.jit(init, out_shardings=everywhere)()
     step = jax.jit(step, donate_argnums=0)
     batch = next(train._loader(tiny, prepare(tiny.data)))

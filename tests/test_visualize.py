@@ -151,3 +151,28 @@ def test_a_png_holds_the_picture_in_its_colours(tmp_path):
     visualize.write_png(tmp_path / "new" / "a.png", image)
     stored = cv2.imread(str(tmp_path / "new" / "a.png"), cv2.IMREAD_COLOR)
     np.testing.assert_array_equal(stored[..., ::-1], image)
+
+
+def test_a_long_caption_is_written_smaller_and_stays_on_its_picture():
+    truth = np.zeros((100, 120, 3), np.uint8)
+    long = visualize.side_by_side(truth, truth, captions=("m" * 60, ""))
+    bright = (long > 100).all(-1)
+    bright[:, 120:124] = False  # the gap between the two
+    assert bright[:, :120].any()
+    assert not bright[:, 112:].any()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_sheet_holds_every_picture_at_one_width(count):
+    tones = [50, 100, 150][:count]
+    shapes = [(30, 60), (80, 40), (20, 20)]
+    pictures = [
+        np.full((*shape, 3), tone, np.uint8)
+        for tone, shape in zip(tones, shapes, strict=False)
+    ]
+    sheet = visualize.sheet(pictures, columns=2, width=40)
+    heights = [20, 80, 40]
+    for tone, height in zip(tones, heights, strict=False):
+        assert (sheet == tone).all(-1).sum() == 40 * height
+    assert sheet.shape[1] == (92 if count > 1 else 40)
+    assert sheet.shape[0] == {1: 20, 2: 80, 3: 80 + 12 + 40}[count]

@@ -29,7 +29,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from configs import base
 from poseseg_jax import config as config_lib
-from poseseg_jax import train
+from poseseg_jax import train, train_step
 from poseseg_jax.checkpoint import Checkpoints
 from poseseg_jax.structs import TrainState
 
@@ -113,7 +113,8 @@ class Ground:
                 if int(path.name) > step:
                     shutil.rmtree(path)
             shutil.rmtree(workdir / "overlays")
-            for path in (workdir / "metrics.json", *workdir.glob("results_*")):
+            made = ("metrics.json", "results_*", "per_picture.csv", "*.png")
+            for path in (path for name in made for path in workdir.glob(name)):
                 path.unlink()
         return workdir
 
@@ -173,7 +174,7 @@ def read_state(
 
 @functools.cache
 def _template(config: str) -> TrainState:
-    init, _ = train.build(config_lib.parse(json.loads(config)))
+    init, _ = train_step.build(config_lib.parse(json.loads(config)))
     return jax.eval_shape(init)
 
 

@@ -1,14 +1,11 @@
 """COCO-keypoint annotation files: read, checked, and nothing dropped silently."""
 
-import gzip
-import json
-import zipfile
-import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
+from poseseg_jax.coco.document import READ_ERRORS, AnyPath, read_document
 from poseseg_jax.coco.picture import (
     PERSON_CATEGORY,
     Crowd,
@@ -17,14 +14,17 @@ from poseseg_jax.coco.picture import (
     parse_picture,
     people_map,
 )
-from poseseg_jax.skeleton import KEYPOINT_NAMES
+from poseseg_jax.coco.quoting import quote
 
 __all__ = [
+    "READ_ERRORS",
     "AnnotationFile",
+    "AnyPath",
     "Crowd",
     "Person",
     "Picture",
     "Problem",
+    "is_labelled",
     "load",
     "parse",
     "people_map",
@@ -33,8 +33,9 @@ __all__ = [
 
 ON_ERROR = ("raise", "skip")
 
-AnyPath = Path | zipfile.Path  # archives are read as they are downloaded
-READ_ERRORS = (OSError, EOFError, KeyError, zlib.error, zipfile.BadZipFile)
+# Ids become 64-bit integers; -1 marks rows of a batch that are no picture.
+_ID_LIMIT = 2**63
+_EXPECTED_ID = "expected an integer from 0 to 2^63 - 1"
 
 
 @dataclass(frozen=True)
@@ -67,34 +68,20 @@ def load(path: AnyPath, *, on_error: str = "raise") -> AnnotationFile:
     return parse(read_document(path), source=str(path), on_error=on_error)
 
 
-def read_document(path: AnyPath) -> dict:
-    """The JSON of an annotation file, its outline checked, its entries not.
+def is_labelled(path: AnyPath) -> bool:
+    """Whether a file holds annotations at all; those of COCO's test sets do not.
 
     Raises:
-      ValueError: if there is no such file, or it is empty, no JSON, or JSON of another
-        kind than {"images": [...], "annotations": [...]} with COCO's 17 keypoints.
+      ValueError: if it cannot be read; see `read_document`.
     """
-    try:
-        data = path.read_bytes()
-        if path.suffix == ".gz":
-            data = gzip.decompress(data)
-    except READ_ERRORS as error:
-        raise ValueError(f"{path}: cannot be read ({error})") from None
-    if not data.strip():
-        raise ValueError(f"{path}: empty; expected a COCO-keypoint JSON")
-    try:
-        document = json.loads(data)
-    except ValueError as error:  # of the JSON or of its text encoding
-        raise ValueError(f"{path}: no JSON, or cut off ({error})") from None
-    _check_outline(document, str(path))
-    return document
+    return "annotations" in read_document(path, need_labels=False)
 
 
 def parse(document: dict, *, source: str, on_error: str = "raise") -> AnnotationFile:
     """Checks every entry of an annotation file.
 
     Args:
-      document: as `read_document` returns it.
+      document: as `read_document` returns it. Without labels, nobody is known.
       source: the file's name, for messages.
       on_error: "raise", or "skip": pictures with a problem are left out and listed.
 
@@ -104,7 +91,8 @@ def parse(document: dict, *, source: str, on_error: str = "raise") -> Annotation
     if on_error not in ON_ERROR:
         raise ValueError(f"on_error is {on_error!r}; expected one of {ON_ERROR}")
     images, problems = _index_images(document["images"])
-    people, num_other = _group_people(document["annotations"], images, problems)
+    annotations = document.get("annotations", [])
+    people, num_other = _group_people(annotations, images, problems)
     bad = {problem.image_id for problem in problems}
     pictures = []
     for image_id in sorted(images):
@@ -119,55 +107,40 @@ def parse(document: dict, *, source: str, on_error: str = "raise") -> Annotation
     return AnnotationFile(source, tuple(pictures), tuple(problems), num_other)
 
 
-def _check_outline(document: object, source: str) -> None:
-    if not isinstance(document, dict):
-        kind = type(document).__name__
-        raise ValueError(
-            f"{source}: holds a {kind}; expected an object with 'images' and "
-            "'annotations' (a list is what result files hold)"
-        )
-    for key in ("images", "annotations"):
-        if not isinstance(document.get(key), list):
-            raise ValueError(
-                f"{source}: no list {key!r}; found the keys {sorted(document)}, "
-                "expected a COCO-keypoint JSON with 'images' and 'annotations'"
-            )
-    if not document["images"]:
-        raise ValueError(f"{source}: no pictures in 'images'")
-    for category in document.get("categories") or []:
-        if isinstance(category, dict) and category.get("id") == PERSON_CATEGORY:
-            _check_keypoint_names(category.get("keypoints"), source)
-
-
-def _check_keypoint_names(names: object, source: str) -> None:
-    if not isinstance(names, list):
-        return
-    if len(names) != len(KEYPOINT_NAMES):
-        raise ValueError(
-            f"{source}: category {PERSON_CATEGORY} has {len(names)} keypoints; "
-            f"expected COCO's {len(KEYPOINT_NAMES)}: {', '.join(KEYPOINT_NAMES)}"
-        )
-    # Other names may be a translation, but the same names in another order would
-    # train and score without a complaint, wrongly.
-    wrong = [i for i, name in enumerate(KEYPOINT_NAMES) if names[i] != name]
-    if wrong and sorted(map(str, names)) == sorted(KEYPOINT_NAMES):
-        raise ValueError(
-            f"{source}: keypoint {wrong[0]} is {names[wrong[0]]!r}; expected COCO's "
-            f"order, {KEYPOINT_NAMES[wrong[0]]!r}"
-        )
-
-
 def _index_images(entries: list) -> tuple[dict[int, dict], list[Problem]]:
     images: dict[int, dict] = {}
+    owner: dict[object, int] = {}  # of file names
     problems = []
     for index, entry in enumerate(entries):
-        if not isinstance(entry, dict) or type(entry.get("id")) is not int:
-            problems.append(Problem(None, f"images[{index}] has no integer id"))
-        elif entry["id"] in images:
-            problems.append(Problem(entry["id"], "the picture's id is used twice"))
-        else:
-            images[entry["id"]] = entry
+        if not isinstance(entry, dict):
+            problem = f"images[{index}] is {quote(entry)}; expected an object"
+            problems.append(Problem(None, problem))
+            continue
+        here: Any = entry.get("id")
+        name = entry.get("file_name")
+        if not _is_id(here):
+            problem = f"images[{index}]: id is {quote(here)}; {_EXPECTED_ID}"
+            problems.append(Problem(None, problem))
+            continue
+        if here in images:
+            problems.append(Problem(here, "the picture's id is used twice"))
+            continue
+        images[here] = entry
+        if not isinstance(name, str):  # which is met later
+            continue
+        other = owner.setdefault(name, here)
+        if other != here:
+            # Each would teach that the people of the other are not there.
+            both = f"file_name {quote(name)} is also that of picture"
+            problems += [
+                Problem(other, f"{both} {here}"),
+                Problem(here, f"{both} {other}"),
+            ]
     return images, problems
+
+
+def _is_id(value: object) -> bool:
+    return type(value) is int and 0 <= value < _ID_LIMIT
 
 
 def _group_people(
@@ -178,15 +151,9 @@ def _group_people(
     owner: dict[int, int] = {}
     num_other = 0
     for index, entry in enumerate(entries):
-        ids = ("id", "image_id", "category_id")
-        if not isinstance(entry, dict) or any(
-            type(entry.get(i)) is not int for i in ids
-        ):
-            message = f"annotations[{index}] lacks an integer among {ids}"
-            image_id = entry.get("image_id") if isinstance(entry, dict) else None
-            problems.append(
-                Problem(image_id if type(image_id) is int else None, message)
-            )
+        problem = _misses_place(entry, index)
+        if problem is not None:
+            problems.append(problem)
             continue
         here, image_id = entry["id"], entry["image_id"]
         if image_id not in images:
@@ -194,7 +161,7 @@ def _group_people(
                 Problem(image_id, f"annotation {here} is of a picture not in 'images'")
             )
         elif here in owner:
-            for user in {owner[here], image_id}:
+            for user in sorted({owner[here], image_id}):
                 problems.append(Problem(user, f"annotation id {here} is used twice"))
         elif entry["category_id"] != PERSON_CATEGORY:
             num_other += 1
@@ -204,8 +171,39 @@ def _group_people(
     return people, num_other
 
 
+def _misses_place(entry: object, index: int) -> Problem | None:
+    """Whether an annotation does not say which one it is, of which picture and kind."""
+    if not isinstance(entry, dict):
+        found = f"annotations[{index}] is {quote(entry)}; expected an object"
+        return Problem(None, found)
+    image_id, category = entry.get("image_id"), entry.get("category_id")
+    if _is_id(entry.get("id")) and _is_id(image_id) and type(category) is int:
+        return None
+    for key in ("image_id", "id"):
+        if not _is_id(entry.get(key)):
+            found = f"{key} is {quote(entry.get(key))}; {_EXPECTED_ID}"
+            break
+    else:
+        found = f"category_id is {quote(category)}; expected an integer, 1 for people"
+    return Problem(_intended(image_id), f"annotations[{index}]: {found}")
+
+
+def _intended(image_id: object) -> int | None:
+    """Whose picture it was to be: without its people, that one must not be taken."""
+    try:
+        number = int(image_id) if isinstance(image_id, int | float | str) else -1
+    except (ValueError, OverflowError):
+        return None
+    return number if _is_id(number) else None
+
+
 def _describe(source: str, problems: Sequence[Problem], shown: int = 5) -> str:
-    lines = [f"picture {problem.image_id}: {problem.message}" for problem in problems]
+    lines = [
+        f"picture {problem.image_id}: {problem.message}"
+        if problem.image_id is not None
+        else problem.message
+        for problem in problems
+    ]
     more = f"\n  and {len(lines) - shown} more" if len(lines) > shown else ""
     return (
         f"{source}: {len(lines)} problem(s)\n  "

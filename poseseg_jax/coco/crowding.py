@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from poseseg_jax.coco.annotations import Picture
-from poseseg_jax.coco.scoring import Matches, match, summarize
+from poseseg_jax.coco.scoring import TASKS, Matches, match, summarize
 
 # Name -> the range of persons with a labelled keypoint, both ends included.
 PEOPLE_BUCKETS = {
@@ -30,6 +30,12 @@ OVERLAP_BUCKETS = {
     "overlap_0.3-0.5": (0.3, 0.5),
     "overlap_0.5-1.0": (0.5, np.inf),
 }
+
+
+def keys() -> list[str]:
+    """What is reported of both tasks, as `scores_by_bucket` names it."""
+    buckets = (*PEOPLE_BUCKETS, *OVERLAP_BUCKETS)
+    return [f"crowd/{bucket}/{task}/AP" for task in TASKS for bucket in buckets]
 
 
 def crowd_scores(

@@ -8,6 +8,7 @@ import contextlib
 import copy
 import io
 import logging
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +20,14 @@ from pycocotools.cocoeval import COCOeval
 
 from poseseg_jax.coco.annotations import Picture, parse, read_document
 from poseseg_jax.coco.picture import PERSON_CATEGORY
+from poseseg_jax.coco.quoting import quote
 from poseseg_jax.coco.segmentation import check_segmentation
 from poseseg_jax.skeleton import NUM_KEYPOINTS
 
 _log = logging.getLogger(__name__)
 
 TASKS = ("keypoints", "segm")
-_AREA_KEYS = {
+AREA_KEYS = {
     "keypoints": {"AP_M": "medium", "AP_L": "large"},
     "segm": {"AP_S": "small", "AP_M": "medium", "AP_L": "large"},
 }
@@ -68,6 +70,15 @@ def score(
       ValueError: for a broken annotation file or result, naming picture and value.
     """
     return summarize(match(results, ground_truth, task, image_ids))
+
+
+def keys() -> list[str]:
+    """What is reported of both tasks, as `summarize` names it."""
+    return [
+        f"{task}/{key}"
+        for task in TASKS
+        for key in ("AP", "AP50", "AP75", *AREA_KEYS[task], "AR")
+    ]
 
 
 def match(
@@ -116,7 +127,7 @@ def summarize(
     scores = {"AP": _mean(precision[:, :, 0, 0, -1])}
     for key, level in levels.items():
         scores[key] = _mean(precision[np.isclose(params.iouThrs, level), :, 0, 0, -1])
-    for key, label in _AREA_KEYS[matches.task].items():
+    for key, label in AREA_KEYS[matches.task].items():
         area = params.areaRngLbl.index(label)
         scores[key] = _mean(precision[:, :, 0, area, -1])
     scores["AR"] = _mean(recall[:, 0, 0, -1])
@@ -155,7 +166,13 @@ def _restrict(document: dict, path: Path, image_ids: Collection[int] | None) -> 
         return document
     wanted = {int(image_id) for image_id in image_ids}
     images, annotations = (
-        [e for e in document[key] if isinstance(e, dict) and e.get(owner) in wanted]
+        [
+            entry
+            for entry in document[key]
+            if isinstance(entry, dict)
+            and type(entry.get(owner)) is int
+            and entry[owner] in wanted
+        ]
         for key, owner in (("images", "id"), ("annotations", "image_id"))
     )
     unknown = wanted - {entry["id"] for entry in images}
@@ -171,21 +188,22 @@ def _counts(
     entry: dict, pictures: dict[int, Picture], image_ids: object, task: str
 ) -> bool:
     """Whether a result is of a scored picture; refuses one that cannot be scored."""
-    image_id, value = entry.get("image_id"), entry.get("score")
-    if image_id not in pictures:
+    image_id: Any = entry.get("image_id")
+    value = entry.get("score")
+    if not isinstance(image_id, int | np.integer) or image_id not in pictures:
         if image_ids is None:
             raise ValueError(
-                f"A {task} result is of picture {image_id}, which the ground truth "
-                "does not hold. Are these the results of another split?"
+                f"A {task} result is of picture {quote(image_id)}, which the ground "
+                "truth does not hold. Are these the results of another split?"
             )
         return False
-    if not isinstance(value, int | float) or not np.isfinite(value):
+    if not _is_finite(value):
         raise ValueError(
-            f"A {task} result of picture {image_id} has the score {value!r}; expected "
-            "a finite number"
+            f"A {task} result of picture {image_id} has the score {quote(value)}; "
+            "expected a finite number"
         )
     try:
-        _check_payload(entry, pictures[image_id], task)
+        _check_payload(entry, pictures[int(image_id)], task)
     except ValueError as error:
         raise ValueError(f"A {task} result of picture {image_id}: {error}") from None
     return entry.get("category_id") == PERSON_CATEGORY
@@ -195,16 +213,30 @@ def _check_payload(entry: dict, picture: Picture, task: str) -> None:
     if task == "segm":
         segmentation = entry.get("segmentation") or None
         check_segmentation(segmentation, height=picture.height, width=picture.width)
+        # pycocotools takes the area of nothing else.
+        if not isinstance(segmentation, dict) or isinstance(
+            segmentation["counts"], list
+        ):
+            raise ValueError(
+                f"segmentation is {quote(segmentation)}; expected compressed run "
+                "lengths, {'size': [height, width], 'counts': text}"
+            )
         return
     values = entry.get("keypoints")
     if (
         not isinstance(values, list)
         or len(values) != 3 * NUM_KEYPOINTS
-        or not np.isfinite(values).all()
+        or not all(map(_is_finite, values))
     ):
         raise ValueError(
-            f"keypoints are {values!s:.80}; expected {3 * NUM_KEYPOINTS} finite numbers"
+            f"keypoints are {quote(values)}; expected {3 * NUM_KEYPOINTS} finite "
+            "numbers"
         )
+
+
+def _is_finite(value: object) -> bool:
+    is_number = isinstance(value, int | float | np.number)
+    return is_number and bool(abs(value) <= sys.float_info.max)  # NaN is not
 
 
 def _truth(document: dict, task: str) -> dict:

@@ -8,21 +8,24 @@ making an input, `render`, for training (`random_affine`) and for evaluation
 
 import math
 from dataclasses import dataclass, fields
+from typing import Any
 
 import cv2
+import jax
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 
 from poseseg_jax import geometry
 from poseseg_jax.data.decoding import Sample
-from poseseg_jax.skeleton import FLIP, NUM_KEYPOINTS
-from poseseg_jax.structs import IGNORE, MAX_PEOPLE, SEVERAL, Batch
+from poseseg_jax.data.form import Form
+from poseseg_jax.data.labels import write_labels
+from poseseg_jax.structs import IGNORE, Batch
 
 # RGB outside of the picture: ImageNet's mean, which normalisation takes to about 0.
 PADDING = (124, 116, 104)
 # Weights of red, green and blue in luminance (ITU-R BT.601).
-_LUMINANCE = np.array([0.299, 0.587, 0.114])
-_KEYPOINT_FLIP = FLIP[:NUM_KEYPOINTS]
+_LUMINANCE = (0.299, 0.587, 0.114)
+_DIAGONAL = np.arange(3)
 
 
 @dataclass(frozen=True)
@@ -81,43 +84,68 @@ def random_affine(
     lie near the input's centre. There are always five draws, so that one setting does
     not change what is drawn for another.
     """
-    log_scale = rng.uniform(math.log(settings.scale_min), math.log(settings.scale_max))
-    angle = math.radians(rng.uniform(-settings.rotation, settings.rotation))
-    shift = rng.uniform(-settings.translation, settings.translation, size=2) * side
-    mirrored = rng.uniform() < settings.flip
+    zoom, turn, *shift, flip = rng.random(5).tolist()  # one call: they add up
+    log_scale = _between(
+        math.log(settings.scale_min), math.log(settings.scale_max), zoom
+    )
+    angle = math.radians(_between(-settings.rotation, settings.rotation, turn))
+    most = settings.translation
+    shift_x, shift_y = (side * _between(-most, most, share) for share in shift)
+    mirrored = flip < settings.flip
 
     scale = math.exp(log_scale) * side / max(height, width)
     cos, sin = scale * math.cos(angle), scale * math.sin(angle)
-    linear = np.array([[cos, -sin], [sin, cos]])
-    center = np.array([width - 1, height - 1]) / 2
-    offset = (side - 1) / 2 + shift - linear @ center
-    placed = np.concatenate([linear, offset[:, None]], axis=1)
+    x, y, middle = (width - 1) / 2, (height - 1) / 2, (side - 1) / 2
+    placed = np.array(
+        [
+            [cos, -sin, middle + shift_x - (cos * x - sin * y)],
+            [sin, cos, middle + shift_y - (sin * x + cos * y)],
+        ]
+    )
     if mirrored:
         return geometry.compose_affine(placed, geometry.flip_affine(width))
     return placed
 
 
+def _between(low: float, high: float, share: float) -> float:
+    return low + (high - low) * share
+
+
 def scale_of(affine: Float[np.ndarray, "2 3"]) -> float:
     """The factor on lengths: the square root of the factor on areas."""
-    return math.sqrt(abs(np.linalg.det(affine[:, :2])))
+    return math.sqrt(abs(_determinant(affine)))
 
 
-def jitter_color(
-    image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, *, strength: float
-) -> UInt8[np.ndarray, "h w 3"]:
-    """Multiplies brightness, contrast (about the mean gray) and saturation at random.
+def random_color(
+    rng: np.random.Generator, *, strength: float
+) -> Float[np.ndarray, "3"]:
+    """Draws factors for `change_color`, uniform in 1 - strength ... 1 + strength.
 
-    Each factor is uniform in 1 - strength ... 1 + strength. All three are affine in
-    (red, green, blue), so they are one 3 x 4 matrix and one pass. `rng` is consumed.
+    `rng` is consumed.
     """
-    brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, size=3)
-    if strength == 0:
+    return rng.uniform(1 - strength, 1 + strength, size=3)
+
+
+def change_color(
+    image: UInt8[np.ndarray, "h w 3"], factors: Float[np.ndarray, "3"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Multiplies brightness, contrast (about the mean gray) and saturation.
+
+    All three are affine in (red, green, blue), so they are one 3 x 4 matrix and one
+    pass.
+    """
+    brightness, contrast, saturation = factors.tolist()
+    if brightness == contrast == saturation == 1:
         return image
-    gray = np.tile(_LUMINANCE, (3, 1))
-    mean = brightness * _LUMINANCE @ cv2.mean(image)[:3]
-    linear = brightness * contrast * (saturation * np.eye(3) + (1 - saturation) * gray)
-    offset = np.full((3, 1), (1 - contrast) * mean)
-    return cv2.transform(image, np.concatenate([linear, offset], axis=1))
+    whole = brightness * contrast
+    colored = whole * saturation
+    gray = [(whole - colored) * share for share in _LUMINANCE]
+    sums = zip(_LUMINANCE, cv2.sumElems(image), strict=False)
+    mean = brightness * sum(share * color for share, color in sums) / (image.size // 3)
+    shift = (1 - contrast) * mean
+    matrix = np.array([[*gray, shift]] * 3)
+    matrix[_DIAGONAL, _DIAGONAL] += colored
+    return cv2.transform(image, matrix)
 
 
 def render(
@@ -125,11 +153,7 @@ def render(
 ) -> Batch:
     """Makes the input that an affine describes, with its people.
 
-    A keypoint outside of the input becomes unlabelled. A person stays in its row,
-    unless nothing of it is left: its box holds no pixel of the input, or it has neither
-    a labelled keypoint nor a pixel there although its mask is known. Then the row is
-    padding. Of more than `max_people` people the largest stay. Pixels of people who
-    have no row become IGNORE.
+    What becomes of the people is said in labels.py.
 
     Args:
       sample: the decoded record.
@@ -140,51 +164,51 @@ def render(
     Returns:
       A Batch without batch axis; its float fields are float32.
     """
-    codes = cv2.warpAffine(
-        sample.people,
-        to_input,
-        (side, side),
-        flags=cv2.INTER_NEAREST,
-        borderValue=IGNORE,
-    )
-    keypoints, visibility = _move_keypoints(
-        sample.keypoints[:max_people], sample.visibility[:max_people], to_input, side
-    )
-    box = _move_boxes(sample.box[:max_people], to_input, side)
-    area = sample.area[:max_people] * scale_of(to_input) ** 2
-    stays = _is_left(codes, box, visibility, sample.has_mask[:max_people])
-    return Batch(
-        image=_warp_image(sample.image, sample.to_image, to_input, side),
-        people=_ignore_others(codes, stays),
-        keypoints=_pad_rows(keypoints, stays, max_people, np.float32),
-        visibility=_pad_rows(visibility, stays, max_people, np.uint8),
-        box=_pad_rows(box, stays, max_people, np.float32),
-        area=_pad_rows(area, stays, max_people, np.float32),
-        to_input=to_input.astype(np.float32),
-        size=np.array(sample.people.shape, np.int32),
-        image_id=np.array(sample.image_id, np.int64),
-        is_real=np.array(True),
-    )
+    batch: Any = Form(1, side, max_people).new()
+    warp_image(sample.image, sample.to_image, to_input, batch.image[0])
+    warp_people(sample.people, to_input, batch.people[0])
+    record = vars(sample) | {"size": sample.people.shape}
+    write_labels(batch, [record], to_input[None])
+    return jax.tree.map(lambda leaf: leaf[0, ...], batch)
 
 
 def blank(side: int, max_people: int) -> Batch:
     """What fills up a batch that has no more pictures: `is_real` is False."""
-    return Batch(
-        image=np.full((side, side, 3), PADDING, np.uint8),
-        people=np.full((side, side), IGNORE, np.uint8),
-        keypoints=np.zeros((max_people, NUM_KEYPOINTS, 2), np.float32),
-        visibility=np.zeros((max_people, NUM_KEYPOINTS), np.uint8),
-        box=np.zeros((max_people, 4), np.float32),
-        area=np.zeros(max_people, np.float32),
-        to_input=geometry.resize_affine(1.0).astype(np.float32),
-        size=np.array([side, side], np.int32),
-        image_id=np.array(-1, np.int64),
-        is_real=np.array(False),
-    )
+    batch = jax.tree.map(np.zeros_like, Form(1, side, max_people).new())
+    batch.image[:] = PADDING
+    batch.people[:] = IGNORE
+    batch.to_input[:] = geometry.resize_affine(1.0)
+    batch.size[:] = side
+    batch.image_id[:] = -1
+    return jax.tree.map(lambda leaf: leaf[0, ...], batch)
 
 
-def _warp_image(image, to_image, to_input, side: int):
-    affine = geometry.compose_affine(to_input, geometry.invert_affine(to_image))
+def warp_people(
+    people: UInt8[np.ndarray, "H W"],
+    to_input: Float[np.ndarray, "2 3"],
+    output: UInt8[np.ndarray, "side side"],
+) -> None:
+    """Writes a people map as the affine shows it; outside of it is IGNORE."""
+    _warp(people, to_input, output, cv2.INTER_NEAREST, IGNORE)
+
+
+def warp_image(
+    image: UInt8[np.ndarray, "h w 3"],
+    to_image: Float[np.ndarray, "2 3"],
+    to_input: Float[np.ndarray, "2 3"],
+    output: UInt8[np.ndarray, "side side 3"],
+) -> None:
+    """Writes a picture as the affine shows it; outside of it is PADDING.
+
+    Args:
+      image: RGB, possibly a fraction of the original.
+      to_image: original px -> px of `image`.
+      to_input: original px -> input px.
+      output: what is written.
+    """
+    affine = to_input
+    if to_image[0, 0] != 1:
+        affine = geometry.compose_affine(to_input, geometry.invert_affine(to_image))
     shrink = int(1 / scale_of(affine))
     if shrink >= 2:
         # Linear interpolation sees 2 x 2 pixels only and would alias: average first.
@@ -196,51 +220,27 @@ def _warp_image(image, to_image, to_input, side: int):
         size = (image.shape[1] // shrink, image.shape[0] // shrink)
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         affine = geometry.compose_affine(affine, geometry.resize_affine(float(shrink)))
-    return cv2.warpAffine(
-        image, affine, (side, side), flags=cv2.INTER_LINEAR, borderValue=PADDING
+    # OpenCV warps four channels in half the time that it takes for three.
+    image = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
+    warped = np.empty((*output.shape[:2], 4), np.uint8)
+    _warp(image, affine, warped, cv2.INTER_LINEAR, PADDING)
+    _check_in_place(cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB, dst=output), output)
+
+
+def _warp(pixels, affine, output, interpolation: int, border) -> None:
+    size = output.shape[1::-1]
+    warped = cv2.warpAffine(
+        pixels, affine, size, dst=output, flags=interpolation, borderValue=border
     )
+    _check_in_place(warped, output)
 
 
-def _move_keypoints(keypoints, visibility, to_input, side: int):
-    moved = geometry.apply_affine(to_input, keypoints)
-    inside = ((moved >= -0.5) & (moved <= side - 0.5)).all(-1)
-    visibility = np.where(inside, visibility, 0)
-    moved = np.where(visibility[..., None] > 0, moved, 0)
-    if np.linalg.det(to_input[:, :2]) < 0:  # a mirrored left hand is a right hand
-        return moved[:, _KEYPOINT_FLIP], visibility[:, _KEYPOINT_FLIP]
-    return moved, visibility
+def _check_in_place(result, output) -> None:
+    # For an output that does not fit, OpenCV makes another and leaves this as it is.
+    assert result is output
 
 
-def _move_boxes(box, to_input, side: int):
-    """The bounds of the moved corners, clipped to the input."""
-    corners = box[:, [[0, 1], [2, 1], [2, 3], [0, 3]]]
-    moved = geometry.apply_affine(to_input, corners)
-    bounds = np.concatenate([moved.min(1), moved.max(1)], axis=-1)
-    return np.clip(bounds, -0.5, side - 0.5)
-
-
-def _is_left(codes, box, visibility, has_mask) -> Bool[np.ndarray, " n"]:
-    """Whether something of each person is in the input; see `render`."""
-    first = np.ceil(box[:, :2]).astype(int)
-    last = np.minimum(np.floor(box[:, 2:]).astype(int), codes.shape[0] - 1)
-    left = (first <= last).all(-1)
-    for row in np.flatnonzero(left & has_mask & ~visibility.any(-1)):
-        (x0, y0), (x1, y1) = first[row], last[row]
-        region = codes[y0 : y1 + 1, x0 : x1 + 1]
-        left[row] = ((region == row + 1) | (region == SEVERAL)).any()
-    return left
-
-
-def _ignore_others(codes, stays):
-    """Turns the codes of people who have no row into IGNORE."""
-    new = np.arange(IGNORE + 1, dtype=np.uint8)
-    new[1 : MAX_PEOPLE + 1] = IGNORE
-    kept = np.flatnonzero(stays) + 1
-    new[kept] = kept
-    return cv2.LUT(codes, new)
-
-
-def _pad_rows(values, stays, rows: int, dtype):
-    padded = np.zeros((rows, *values.shape[1:]), dtype)
-    padded[: len(values)][stays] = values[stays]
-    return padded
+def _determinant(affine) -> float:
+    """The factor on areas, negative for a mirrored view."""
+    (a, b, _), (c, d, _) = affine.tolist()
+    return a * d - b * c

@@ -3,13 +3,12 @@
 A source is anything with a length and with records by index; see decoding.py.
 """
 
-import dataclasses
-import logging
+import functools
 import math
-import shutil
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import grain
@@ -19,21 +18,33 @@ from absl import flags
 from grain.sources import RandomAccessDataSource
 
 from poseseg_jax import geometry
+from poseseg_jax.data import handover
 from poseseg_jax.data.augment import (
     AugmentSettings,
     blank,
-    jitter_color,
+    change_color,
     random_affine,
+    random_color,
     render,
     scale_of,
+    warp_image,
+    warp_people,
 )
-from poseseg_jax.data.decoding import Record, decode_record
+from poseseg_jax.data.decoding import (
+    Record,
+    decode_people,
+    decode_picture,
+    decode_record,
+)
+from poseseg_jax.data.form import Form
+from poseseg_jax.data.handover import Blocks, Layout, Pickled, Place
+from poseseg_jax.data.labels import write_labels
+from poseseg_jax.data.sampling import endless
 from poseseg_jax.structs import MAX_PEOPLE, Batch
-
-_log = logging.getLogger(__name__)
 
 # Batches under way at a time in this process; OpenCV lets go of Python's lock.
 _THREADS = 2
+_KEPT_BYTES = 31 * 2**20  # glibc heeds up to 32 MiB
 
 
 def train_batches(
@@ -55,14 +66,14 @@ def train_batches(
     the `batch_size`.
 
     Args:
-      source: records; for workers it must be picklable.
+      source: records; for workers it must be picklable. A sampling.Mixture says what
+        an epoch is.
       image_size: side of the input, px.
       max_people: N; of more people the largest are kept.
       augment: how much the views vary.
       batch_size: of this shard.
       seed: of order and augmentation.
-      num_workers: processes; 0: threads of this process. As many threads take their
-        place, with a warning, where shared memory is too small for processes.
+      num_workers: processes; 0: threads of this process.
       shard_index, shard_count: which part of every global batch to make.
 
     Returns:
@@ -75,14 +86,14 @@ def train_batches(
     _check(batch_size, max_people, shard_index, shard_count)
     if not len(source):
         raise ValueError("There are no pictures to train on: the source is empty.")
-    view = _RandomView(image_size, max_people, augment)
-    pictures = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
-    pictures = pictures.random_map(view)[shard_index::shard_count]
-    batches = pictures.batch(batch_size, drop_remainder=True)
-    batch_bytes = batch_size * (4 * image_size**2 + 256 * max_people)
-    if num_workers and not _fits_shared_memory(batch_bytes * 2 * (num_workers + 1)):
-        return TrainBatches(batches, num_workers=0, num_threads=num_workers)
-    return TrainBatches(batches, num_workers=num_workers, num_threads=_THREADS)
+    # Grain has the order, of numbers; records it would weigh and count, one by one.
+    order = endless(source, seed=seed)
+    views = order.random_map(_RandomView(source, image_size, augment))
+    if shard_count > 1:
+        views = views[shard_index::shard_count]
+    form = Form(batch_size, image_size, max_people)
+    batches = views.batch(batch_size, drop_remainder=True, batch_fn=_RenderBatch(form))
+    return TrainBatches(batches, Layout(form, num_workers) if num_workers else None)
 
 
 def eval_batches(
@@ -125,24 +136,27 @@ class TrainBatches(grain.DatasetIterator):
     so that a run can go on from that number alone, with other workers.
     """
 
-    def __init__(
-        self, batches: grain.MapDataset, *, num_workers: int, num_threads: int
-    ):
+    def __init__(self, batches: grain.MapDataset, layout: Layout | None):
+        """Makes the iterator, which starts when it is asked for a batch.
+
+        Args:
+          batches: what it gives.
+          layout: of the memory of worker processes; None: threads of this process.
+        """
         super().__init__()
         self._batches = batches
-        self._num_workers = num_workers
-        self._num_threads = num_threads
+        self._layout = layout
         self._taken = 0
-        self._running: list[grain.DatasetIterator] = []  # at most one
+        # Nothing, or Grain's iterator, behind the memory of its workers if it has any.
+        self._running: list[Any] = []
         # Also at the program's end, while there still are modules to do it with.
-        weakref.finalize(self, _end, self._running)
+        self._finish = weakref.finalize(self, _end, self._running)
 
     def __next__(self) -> Batch:
         self.start_prefetch()
-        batch = next(self._running[0])
+        batch = next(self._running[-1])
         self._taken += 1
-        # Out of shared memory at once: nobody has to know when it is free again.
-        return jax.tree.map(np.array, batch) if self._num_workers else batch
+        return self._running[0].take(batch) if self._layout else batch
 
     def get_state(self) -> dict[str, int]:
         return {"batches_taken": self._taken}
@@ -152,54 +166,94 @@ class TrainBatches(grain.DatasetIterator):
         self._taken = int(state["batches_taken"])
 
     def start_prefetch(self) -> None:
-        """Starts threads or processes ahead of the first batch. Idempotent."""
+        """Starts threads ahead of the first batch. Idempotent.
+
+        Worker processes start with the first batch all the same: Grain has no iterators
+        of theirs before.
+        """
         self._assert_not_closed()
         if not self._running:
-            self._running.append(self._start())
-            self._running[0].start_prefetch()
+            self._start()
+            self._running[-1].start_prefetch()
 
     def close(self) -> None:
         """Ends threads and processes. Idempotent."""
-        _end(self._running)
+        # Grain's __del__ closes again at the program's end, when global names may be
+        # gone already. What has finished then does nothing, and needs none.
+        self._finish()
         super().close()
 
-    def _start(self) -> grain.DatasetIterator:
+    def _start(self) -> None:
         rest = self._batches[self._taken :]
-        if not self._num_workers:
-            return iter(rest.to_iter_dataset(_read_ahead(self._num_threads)))
+        if self._layout is None:
+            self._running.append(iter(rest.to_iter_dataset(_read_ahead(_THREADS))))
+            return
         if not flags.FLAGS.is_parsed():  # outside of absl's app, as in a notebook
             flags.FLAGS.mark_as_parsed()  # Grain asks for its own, which have defaults
         inline = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
         workers = grain.MultiprocessingOptions(
-            num_workers=self._num_workers, per_worker_buffer_size=1
+            num_workers=self._layout.num_workers, per_worker_buffer_size=1
         )
+        blocks = Blocks(self._layout)
+        prepare = functools.partial(_prepare_worker, blocks.path, self._layout)
         dataset = rest.to_iter_dataset(inline)
-        return iter(dataset.mp_prefetch(workers, worker_init_fn=_prepare_worker))
+        dataset = dataset.mp_prefetch(workers, worker_init_fn=prepare)
+        self._running += [blocks, iter(dataset)]
 
 
-def _end(running: list[grain.DatasetIterator]) -> None:
-    while running:
+def _end(running: list[Any]) -> None:
+    while running:  # the iterator comes first
         running.pop().close()
+
+
+# What is left to do for a picture: the record, its view, and the factors of its colors.
+_Task = tuple[Record, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
 class _RandomView(grain.transforms.RandomMap):
-    """Record -> Batch of one random view, without batch axis."""
+    """Index -> a record and what is to be made of it: what is random, little work."""
 
+    source: RandomAccessDataSource
     image_size: int
-    max_people: int
     augment: AugmentSettings
 
-    def random_map(self, element: Record, rng: np.random.Generator) -> Batch:
-        height, width = (int(side) for side in element["size"])
-        side = self.image_size
+    def random_map(self, element: int, rng: np.random.Generator) -> _Task:
+        record = self.source[element]
+        height, width = record["size"].tolist()
         to_input = random_affine(
-            rng, height=height, width=width, side=side, settings=self.augment
+            rng,
+            height=height,
+            width=width,
+            side=self.image_size,
+            settings=self.augment,
         )
-        sample = decode_record(element, shrink=1 / scale_of(to_input))
-        image = jitter_color(sample.image, rng, strength=self.augment.color)
-        sample = dataclasses.replace(sample, image=image)
-        return render(sample, to_input, side=side, max_people=self.max_people)
+        return record, to_input, random_color(rng, strength=self.augment.color)
+
+
+@dataclass(frozen=True)
+class _RenderBatch:
+    """What is to be made of some records -> a batch, made where it stays."""
+
+    form: Form
+
+    def __call__(self, tasks: Sequence[_Task]) -> Batch | Place | Pickled:
+        return handover.filled(self.form, functools.partial(self._fill, tasks))
+
+    def _fill(self, tasks: Sequence[_Task], batch: Batch) -> None:
+        arrays: Any = batch
+        records, views, _ = zip(*tasks, strict=True)
+        for record, to_input, codes in zip(records, views, arrays.people, strict=True):
+            warp_people(decode_people(record), to_input, codes)
+        write_labels(batch, records, np.stack(views))
+        # Apart, as Python is slow whenever a picture has gone through the caches.
+        for (record, to_input, factors), pixels in zip(
+            tasks, arrays.image, strict=True
+        ):
+            shrink = 1 / scale_of(to_input)
+            image, to_image = decode_picture(record, shrink=shrink)
+            image = change_color(image, factors)
+            warp_image(image, to_image, to_input, pixels)
 
 
 @dataclass(frozen=True)
@@ -230,24 +284,12 @@ def _read_ahead(num_threads: int) -> grain.ReadOptions:
     return grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=num_threads)
 
 
-def _prepare_worker(index: int, count: int) -> None:
-    del index, count
+def _prepare_worker(path: str, layout: Layout, index: int, count: int) -> None:
+    del count
+    handover.attach(path, layout, index)
+    # Having freed a block of this size once, glibc keeps freed memory for the next
+    # picture, instead of giving it back to the kernel, which would clear every page.
+    np.empty(_KEPT_BYTES, np.uint8)
     cv2.setNumThreads(0)  # workers are what runs in parallel
     # Should anything in a worker ask JAX, it must not take the trainer's accelerator.
     jax.config.update("jax_platforms", "cpu")
-
-
-def _fits_shared_memory(wanted: int) -> bool:
-    """Whether processes can hand over batches; a full /dev/shm kills them silently."""
-    try:
-        free = shutil.disk_usage("/dev/shm").free
-    except OSError:  # not Linux: no such limit
-        return True
-    if free < wanted:
-        _log.warning(
-            "/dev/shm has %d MB free, and worker processes want %d MB for batches: "
-            "threads take their place. Containers can be given more (--shm-size).",
-            free // 2**20,
-            wanted // 2**20,
-        )
-    return free >= wanted

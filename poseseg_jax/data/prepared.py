@@ -1,38 +1,42 @@
 """From the data settings to readable splits: found, drawn or downloaded, built once."""
 
-import hashlib
 import logging
-import os
-import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import tensorflow_datasets as tfds
 from grain.sources import RandomAccessDataSource
 from tensorflow_datasets.core import constants
 
-from poseseg_jax.data import synthetic
-from poseseg_jax.data.bias import pictures_left
+from poseseg_jax.coco.annotations import is_labelled
+from poseseg_jax.data import sources
+from poseseg_jax.data.bias import (
+    REDUCED_BY,
+    check_reduction,
+    pictures_left,
+    random_positions,
+)
+from poseseg_jax.data.building import build
+from poseseg_jax.data.coco_persons import summary
 from poseseg_jax.data.coco_persons.coco_persons_dataset_builder import (
     VAL_ANNOTATIONS,
-    Builder,
     CocoPersonsConfig,
     Source,
 )
+from poseseg_jax.data.records import Records
+from poseseg_jax.data.sampling import Mixture, Subset
 
 _log = logging.getLogger(__name__)
 
-EMBEDDED = "embedded"
-_EMBEDDED_SEED = 0
-_LAYOUT = (
-    "annotations/person_keypoints_train2017.json and "
-    "annotations/person_keypoints_val2017.json (or .json.gz), with the pictures in "
-    "train2017/ and val2017/"
-)
+# Of so many persons some are small, unless somebody took care that none is.
+_MANY = 100
+_NO_SMALL = {
+    "train": "Where small persons were left out, the network learns that they are "
+    "background.",
+    "val": "AP_S is null. Where small persons were left out, AP cannot be compared "
+    "with COCO's: who is found there counts as wrong, and who is not is not missed.",
+}
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,14 @@ class DataSettings:
     """Which data, and how they are read; see `data` in configs/base.py."""
 
     root: str
+    train_annotations: str
+    train_images: str
+    val_annotations: str
+    val_images: str
     download: bool
     reduction: int
+    reduction_by: str
+    head_count: str
     order_seed: int
     prepared_dir: str
     on_error: str
@@ -56,13 +66,17 @@ class Prepared:
     """Splits on disk, read by index. A record is described in data/coco_persons.
 
     Attributes:
-      train: the training pictures that are left at the reduction asked for.
+      train: the training pictures that are left at the reduction asked for, or a
+        Mixture of all that draws as many.
       val: all validation pictures, by id.
       val_annotations: COCO JSON with the ground truth of exactly the pictures of `val`.
-      num_multi, num_single: pictures with several persons, or one, with a labelled
-        keypoint in the whole training split.
-      without_keypoints: annotated training pictures without such a person, not in it.
+      num_multi, num_single: pictures with several persons, or one, that count
+        (data.head_count) in the whole training split.
+      without_heads: annotated training pictures without such a person, not in it.
       left_out: of both splits, broken records as {"split", "image_id", "reason"}.
+      people_beyond: people of the whole training split beyond the `max_people` largest
+        of their picture; their pixels are ignored.
+      pictures_beyond: in how many pictures they are.
     """
 
     train: RandomAccessDataSource[Any]
@@ -70,165 +84,224 @@ class Prepared:
     val_annotations: Path
     num_multi: int
     num_single: int
-    without_keypoints: int
+    without_heads: int
     left_out: tuple[dict[str, Any], ...]
+    people_beyond: int = 0
+    pictures_beyond: int = 0
 
 
 def prepare(settings: DataSettings) -> Prepared:
     """Makes the splits of a run readable; the work is done once for all runs.
 
-    A prepared set is known by its annotation files' content, the order's seed and
-    `on_error`: another file, or a changed one, is another set. Pictures are not looked
-    at again; after exchanging some under the same names, delete the prepared folder.
-    A root that is given goes before a download.
+    A prepared set is known by its annotation files' content, the file sizes of up to
+    1,000 pictures, the order's seed, who counts as a head and `on_error`: what differs
+    is another set. After exchanging single pictures under the same names, delete the
+    prepared folder.
+    A root or files that are given go before a download.
 
     Raises:
       ValueError: without any source of data, for a folder of another layout, for a
-        reduction that does not exist, and for broken records unless they are skipped.
+        reduction that does not exist, for a prepared set of which something is gone,
+        and for broken records unless they are skipped.
     """
-    pictures_left(0, 0, reduction=settings.reduction)  # refuses early
-    config = _config(settings)
-    return _build(config, _prepared_dir(settings.prepared_dir), settings.reduction)
+    check_reduction(settings.reduction)  # early
+    if settings.reduction_by not in REDUCED_BY:
+        raise ValueError(
+            f"data.reduction_by is {settings.reduction_by!r}; there are {REDUCED_BY}."
+        )
+    return _prepared(
+        _config(settings),
+        _prepared_dir(settings.prepared_dir),
+        reduction=settings.reduction,
+        reduction_by=settings.reduction_by,
+        max_people=settings.max_people,
+    )
 
 
 def prepare_val(
     annotations: Path, images: Path, *, prepared_dir: str = "", on_error: str = "raise"
 ) -> Prepared:
-    """Like `prepare` for any annotation file and its pictures, as `val` alone."""
+    """Like `prepare` for any annotation file and its pictures, as `val` alone.
+
+    A file that only lists pictures, without annotations, will do: then the ground truth
+    of `val` has no annotations either.
+    """
     if not annotations.is_file():
         raise ValueError(f"{annotations}: no such annotation file")
     if not images.is_dir():
         raise ValueError(f"{images}: no such folder with pictures")
-    source = Source(annotations, images)
-    name = _identity(annotations.name.split(".")[0], 0, on_error, [source])
-    config = CocoPersonsConfig(name=name, val=source, on_error=on_error)
-    return _build(config, _prepared_dir(prepared_dir), 0)
+    source = Source(annotations, images, is_labelled(annotations))
+    how: dict[str, Any] = {"on_error": on_error}
+    name = sources.identity(annotations.name.split(".")[0], [source], how)
+    config = CocoPersonsConfig(name=name, val=source, **how)
+    return _prepared(config, _prepared_dir(prepared_dir))
 
 
 def _config(settings: DataSettings) -> CocoPersonsConfig:
-    seed, on_error = settings.order_seed, settings.on_error
-    common: dict[str, Any] = {"order_seed": seed, "on_error": on_error}
-    if not settings.root:
-        if not settings.download:
-            raise ValueError(
-                "There are no data. Give one of\n"
-                f"  --config.data.root=DIR       a folder with {_LAYOUT}\n"
-                "  --config.data.download=True  to fetch COCO 2017, 20 GB\n"
-                "  --config=CONFIG.py:tiny      the preset that draws its own people"
-            )
-        name = _identity("coco2017", seed, on_error, [])
-        return CocoPersonsConfig(name=name, **common)
-    if settings.root == EMBEDDED:
-        root, label = _draw(settings), EMBEDDED
-    else:
-        root = Path(settings.root).expanduser()
-        label = root.resolve().name
-    sources = {split: _find(root, split) for split in ("train", "val")}
-    name = _identity(label, seed, on_error, list(sources.values()))
-    return CocoPersonsConfig(name=name, **sources, **common)
-
-
-def _find(root: Path, split: str) -> Source:
-    stem = root / "annotations" / f"person_keypoints_{split}2017.json"
-    candidates = (stem, stem.with_name(stem.name + ".gz"))
-    annotations = next((path for path in candidates if path.is_file()), None)
-    images = root / f"{split}2017"
-    if annotations is None or not images.is_dir():
-        missing = stem if annotations is None else images
-        raise ValueError(f"{root}: there is no {missing}; expected {_LAYOUT}")
-    return Source(annotations, images)
-
-
-def _identity(label: str, seed: int, on_error: str, sources: list[Source]) -> str:
-    """The config's name in TFDS: readable, and another one for another content."""
-    digest = hashlib.sha256(f"{seed} {on_error}".encode())
-    for source in sources:
-        digest.update(hashlib.sha256(source.annotations.read_bytes()).digest())
-    readable = re.sub(r"[^A-Za-z0-9_]+", "_", label).strip("_")[:40] or "data"
-    return f"{readable}-{digest.hexdigest()[:12]}"
-
-
-def _draw(settings: DataSettings) -> Path:
-    """The embedded data set, drawn if it is not there yet."""
-    numbers = {
-        "num_train": settings.embedded_train,
-        "num_val": settings.embedded_val,
-        "seed": _EMBEDDED_SEED,
+    names = ("order_seed", "head_count", "on_error")
+    how: dict[str, Any] = {name: getattr(settings, name) for name in names}
+    given = {
+        "train": {
+            "annotations": settings.train_annotations,
+            "images": settings.train_images,
+        },
+        "val": {
+            "annotations": settings.val_annotations,
+            "images": settings.val_images,
+        },
     }
-    # The drawing code is part of the name: another drawing is another data set.
-    code = Path(synthetic.__file__)
-    files = [code, *sorted(code.with_name("drawing").glob("*.py"))]
-    digest = hashlib.sha256(repr(numbers).encode())
-    for file in files:
-        digest.update(file.read_bytes())
-    root = _prepared_dir(settings.prepared_dir) / EMBEDDED / digest.hexdigest()[:12]
-    if not root.is_dir():
-        _log.info("Drawing %s into %s", numbers, root)
-        with _may_be_done_by_another(root):
-            synthetic.draw(root, **numbers)
-    return root
+    root = _root(settings, given)
+    if root is None and settings.download and not _given(given):
+        name = sources.identity("coco2017", [], how)
+        return CocoPersonsConfig(name=name, **how)
+    found = {split: sources.find(split, root=root, **given[split]) for split in given}
+    if found["train"].annotations == found["val"].annotations:
+        _log.warning(
+            "%s is both train and val: what it scores says nothing of other pictures",
+            found["val"].annotations,
+        )
+    label = found["val"].annotations.name.split(".")[0]
+    if root is not None:
+        label = Path(settings.root).expanduser().resolve().name
+    name = sources.identity(label, found.values(), how)
+    return CocoPersonsConfig(name=name, **found, **how)
 
 
-@contextmanager
-def _may_be_done_by_another(result: Path) -> Iterator[None]:
-    """Both makers of folders rename theirs when it is whole; who comes second fails."""
-    try:
-        yield
-    except OSError:
-        if not result.is_dir():
-            raise
+def _root(
+    settings: DataSettings, given: Mapping[str, Mapping[str, str]]
+) -> Path | None:
+    """The folder in COCO's layout; None where none is needed.
+
+    Raises:
+      ValueError: where one is needed and there is none.
+    """
+    missing = [
+        f"data.{split}_{what}"
+        for split in given
+        for what in given[split]
+        if not given[split][what]
+    ]
+    if not missing:
+        return None
+    if settings.root == sources.EMBEDDED:
+        return sources.draw(
+            _prepared_dir(settings.prepared_dir),
+            num_train=settings.embedded_train,
+            num_val=settings.embedded_val,
+        )
+    if settings.root:
+        return Path(settings.root).expanduser()
+    if _given(given):
+        raise ValueError(
+            f"Half of the data: {', '.join(missing)} not given, and no data.root with "
+            "COCO's layout to take the rest from. Each split needs annotations and "
+            "images. To score a trained network on one split alone:\n"
+            "  python -m poseseg_jax.evaluate --workdir=W --annotations=J --images=DIR"
+        )
+    if settings.download:
+        return None
+    raise ValueError(
+        "There are no data. Give one of\n"
+        f"  --config.data.root=DIR       a folder with {sources.LAYOUT}\n"
+        "  --config.data.train_annotations=J --config.data.train_images=DIR and the "
+        "same for val: any COCO-keypoint files\n"
+        "  --config.data.download=True  to fetch COCO 2017, 20 GB\n"
+        "  --config=CONFIG.py:tiny      the preset that draws its own people"
+    )
+
+
+def _given(given: Mapping[str, Mapping[str, str]]) -> bool:
+    return any(path for paths in given.values() for path in paths.values())
 
 
 def _prepared_dir(prepared_dir: str) -> Path:
     return Path(prepared_dir or constants.DATA_DIR).expanduser().absolute()
 
 
-def _build(config: CocoPersonsConfig, data_dir: Path, reduction: int) -> Prepared:
-    if not sys.stderr.isatty():
-        tfds.disable_progress_bar()
-    builder: Any = Builder(config=config, data_dir=os.fspath(data_dir))
-    folder = Path(os.fspath(builder.data_path))
-    if not folder.is_dir():
-        with _may_be_done_by_another(folder):
-            builder.download_and_prepare()
-        # Made anew: TFDS reads what is on disk when a builder is made.
-        builder = Builder(config=config, data_dir=os.fspath(data_dir))
-    metadata = builder.info.metadata
+def _prepared(
+    config: CocoPersonsConfig,
+    data_dir: Path,
+    *,
+    reduction: int = 0,
+    reduction_by: str = REDUCED_BY[0],
+    max_people: int | None = None,
+) -> Prepared:
+    builder, folder = build(config, data_dir)
+    summaries = {split: builder.info.metadata[split] for split in builder.info.splits}
+    left_out = _say_what_it_lacks(summaries, folder)
+    counts = summaries.get("train", {})
+    num_multi, num_single = counts.get("num_multi", 0), counts.get("num_single", 0)
+    people, pictures = (
+        summary.beyond(counts, max_people) if max_people and counts else (0, 0)
+    )
+    if people:
+        _log.info(
+            "%d people in %d training pictures are beyond data.max_people=%d of their "
+            "picture: the largest stay, the others' pixels are ignored",
+            people,
+            pictures,
+            max_people,
+        )
+    return Prepared(
+        train=_reduced(builder, (num_multi, num_single), reduction, reduction_by)
+        if counts
+        else cast(Any, ()),
+        val=Records.of(builder, "val"),
+        val_annotations=folder / VAL_ANNOTATIONS,
+        num_multi=num_multi,
+        num_single=num_single,
+        without_heads=counts.get("without_heads", 0),
+        left_out=left_out,
+        people_beyond=people,
+        pictures_beyond=pictures,
+    )
+
+
+def _say_what_it_lacks(
+    summaries: Mapping[str, Any], folder: Path
+) -> tuple[dict[str, Any], ...]:
+    """Warns of broken records and missing small persons; returns the broken ones."""
     left_out = tuple(
         {"split": split, **entry}
-        for split, summary in metadata.items()
-        for entry in summary["left_out"]
+        for split, counts in summaries.items()
+        for entry in counts["left_out"]
     )
     if left_out:
         _log.warning(
             "%d record(s) were left out, listed in %s. If you have mended them, delete "
             "%s to prepare the data again.",
             len(left_out),
-            folder / "metadata.json",
+            folder / "report.md",
             folder,
         )
-    counts = metadata.get("train", {})
-    num_multi, num_single = counts.get("num_multi", 0), counts.get("num_single", 0)
-    return Prepared(
-        train=_prefix(builder, num_multi, num_single, reduction)
-        if counts
-        else cast(Any, ()),
-        val=builder.as_data_source("val"),
-        val_annotations=folder / VAL_ANNOTATIONS,
-        num_multi=num_multi,
-        num_single=num_single,
-        without_keypoints=counts.get("without_keypoints", 0),
-        left_out=left_out,
-    )
+    for split, counts in summaries.items():
+        is_theirs = sources.is_cocopersons(Path(counts["annotations"]))
+        is_telling = counts["persons"] >= _MANY or is_theirs
+        if is_telling and not counts["small"]:
+            _log.warning(
+                "%s: none of %d persons is smaller than 32 x 32 px, as in COCOPersons' "
+                "files. %s See docs/data.md.",
+                counts["annotations"],
+                counts["persons"],
+                _NO_SMALL[split],
+            )
+    return left_out
 
 
-def _prefix(
-    builder: Any, num_multi: int, num_single: int, reduction: int
+def _reduced(
+    builder: Any, counts: tuple[int, int], reduction: int, reduced_by: str
 ) -> RandomAccessDataSource[Any]:
+    """What is left to train on, in views of the one split on disk."""
+    num_multi, num_single = counts
     left = pictures_left(num_multi, num_single, reduction=reduction)
     if not left:
         raise ValueError(
             f"Nothing is left to train on: {reduction} % of {num_single} single-person "
             "pictures removed, and there are no others"
         )
-    return builder.as_data_source(f"train[:{left}]")
+    if reduced_by == "random":
+        order = random_positions(sum(counts), seed=builder.builder_config.order_seed)
+        return Subset(Records.of(builder, "train"), order[:left])
+    if reduced_by == "reweight":
+        return Mixture(Records.of(builder, "train"), num_multi, left - num_multi)
+    return Records.of(builder, f"train[:{left}]")

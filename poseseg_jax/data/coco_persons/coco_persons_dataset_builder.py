@@ -1,15 +1,13 @@
 """The TFDS builder: COCO's folder layout in, ArrayRecord out, without TensorFlow."""
 
 import dataclasses
+import itertools
 import json
-import logging
 import os
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
@@ -22,29 +20,33 @@ from poseseg_jax.coco.annotations import (
     people_map,
     read_document,
 )
-from poseseg_jax.data.bias import training_order
+from poseseg_jax.data.bias import HEAD_COUNTS, count_heads, training_order
+from poseseg_jax.data.coco_persons import coco2017, summary
 from poseseg_jax.data.decoding import decode_image
+from poseseg_jax.data.progress import Progress
+from poseseg_jax.data.run_lengths import encode_runs
 from poseseg_jax.skeleton import NUM_KEYPOINTS
 
-_log = logging.getLogger(__name__)
-
-COCO_URLS = {
-    "annotations": (
-        "http://images.cocodataset.org/annotations/annotations_trainval2017.zip"
-    ),
-    "train": "http://images.cocodataset.org/zips/train2017.zip",
-    "val": "http://images.cocodataset.org/zips/val2017.zip",
-}
 # The ground truth of exactly the pictures in the split, kept beside the records.
 VAL_ANNOTATIONS = "val_annotations.json"
+REPORT = "report.md"
+_PER_FILE = 1000  # records; of COCO about 170 MB
+_AT_ONCE = 50  # records in memory
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """An annotation file and the folder with its pictures."""
+    """An annotation file and the folder with its pictures.
+
+    Attributes:
+      annotations: the file.
+      images: the folder.
+      is_labelled: False for a file that only lists pictures, as of COCO's test sets.
+    """
 
     annotations: AnyPath
     images: AnyPath
+    is_labelled: bool = True
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -54,24 +56,47 @@ class CocoPersonsConfig(tfds.core.BuilderConfig):
     Attributes:
       train, val: where the splits come from; None: there is no such split.
       order_seed: of the training order.
+      head_count: who counts in it; see data/bias.py.
       on_error: of a broken record: "raise", or "skip": it is left out and listed in the
-        prepared set's metadata.json.
+        prepared set's report.md.
     """
 
     train: Source | None = None
     val: Source | None = None
     order_seed: int = 0
+    head_count: str = HEAD_COUNTS[0]
     on_error: str = "raise"
 
     def __repr__(self) -> str:  # TFDS logs it wherever the data are opened
         return self.name
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Plan:
+    """What is to be written of a split, known before any record is made.
+
+    Attributes:
+      source: where it comes from.
+      labels: of the whole annotation file.
+      order: of the pictures.
+      document: what the ground truth is made of; None for train, which has none.
+    """
+
+    source: Source
+    labels: AnnotationFile
+    order: list[Picture]
+    document: dict | None
+
+
 class Builder(tfds.core.GeneratorBasedBuilder):
     """See README.md. The record's fields are described in `_info`."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First."}  # noqa: RUF012  TFDS reads a plain dict
+    VERSION = tfds.core.Version("2.0.0")
+    RELEASE_NOTES = {  # noqa: RUF012  TFDS reads a plain dict
+        "1.0.0": "First.",
+        "2.0.0": "The people map as run lengths, which are decoded faster than a PNG; "
+        "written in order, with the sizes of its files and a report.",
+    }
 
     def __init__(self, *, file_format: Any = "array_record", **kwargs: Any):
         super().__init__(file_format=file_format, **kwargs)
@@ -84,7 +109,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             features=features.FeaturesDict(
                 {
                     "image": features.Tensor(**data, doc="The picture's file"),
-                    "people": features.Tensor(**data, doc="PNG: whose is each pixel"),
+                    "people": features.Tensor(
+                        **data, doc="Run lengths: whose is each pixel"
+                    ),
                     "image_id": features.Scalar(np.int64),
                     "file_name": features.Text(),
                     "size": features.Tensor(
@@ -103,52 +130,105 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             metadata=tfds.core.MetadataDict(),
         )
 
+    def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
+        """Writes the splits, into the folder that TFDS renames when all is done.
+
+        TFDS' own writer sorts what it writes, and takes TensorFlow to do that with more
+        than 1 GB. The records come in order, so they are written as they come.
+        """
+        info = self._info()  # made anew, it knows the folder that data_dir is now
+        writer = tfds.core.SequentialWriter(
+            info, max_examples_per_shard=_PER_FILE, file_format="array_record"
+        )
+        splits = self._split_generators(dl_manager)
+        writer.initialize_splits(list(splits))
+        for split, records in splits.items():
+            while some := list(itertools.islice(records, _AT_ONCE)):
+                writer.add_examples({split: some})
+        writer.close_all()
+        self.info.set_splits(info.splits)
+        folder, metadata = Path(self.data_dir), cast(Any, self.info.metadata)
+        summaries = {split: metadata[split] for split in splits}
+        (folder / REPORT).write_text(summary.report(self.info.config_name, summaries))
+        # So that a set of which something is gone is not taken for a whole one.
+        files = sorted(folder.iterdir())
+        metadata["files"] = {
+            path.name: path.stat().st_size
+            for path in files
+            if path.name.startswith(self.name) or path.name == VAL_ANNOTATIONS
+        }
+
+    def _log_download_bytes(self) -> None:
+        """Nothing: TFDS would say "downloading" of one's own folder."""
+
+    def _log_download_done(self) -> None:
+        """Nothing, likewise."""
+
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
         config = self.builder_config or CocoPersonsConfig(name="")
         sources = {"train": config.train, "val": config.val}
         if not any(sources.values()):
-            sources = _download(dl_manager)
-        return {
-            split: self._generate_examples(split, source, config)
+            places = coco2017.download(dl_manager, self.url_infos or {})
+            sources = {split: Source(*place) for split, place in places.items()}
+        # All before the first record, which may be hours before the last: what is wrong
+        # with an annotation file is said at once.
+        plans = {
+            split: _plan(split, source, config)
             for split, source in sources.items()
             if source is not None
         }
+        return {
+            split: self._generate_examples(split, plan, config)
+            for split, plan in plans.items()
+        }
 
     def _generate_examples(
-        self, split: str, source: Source, config: CocoPersonsConfig
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
-        document = read_document(source.annotations)
-        name = str(source.annotations)
-        labels = parse(document, source=name, on_error=config.on_error)
-        order = _order(split, labels, config)
+        self, split: str, plan: _Plan, config: CocoPersonsConfig
+    ) -> Iterator[dict[str, Any]]:
+        labels, total = plan.labels, len(plan.order)
         left_out = [
             {"image_id": problem.image_id, "reason": problem.message}
             for problem in labels.problems
         ]
         written: list[Picture] = []
-        for index, picture in enumerate(order):
-            try:
-                record = make_record(picture, source.images)
-            except ValueError as error:
-                if config.on_error == "raise":
-                    raise
-                left_out.append({"image_id": picture.image_id, "reason": str(error)})
-                continue
-            written.append(picture)
-            yield _key(index, len(order)), record
+        with Progress(f"Preparing {split}", total=total, unit="picture") as bar:
+            for picture in plan.order:
+                bar.advance()
+                try:
+                    record = make_record(picture, plan.source.images)
+                except ValueError as error:
+                    if config.on_error == "raise":
+                        raise
+                    left_out.append(
+                        {"image_id": picture.image_id, "reason": str(error)}
+                    )
+                    continue
+                written.append(picture)
+                yield record
         if not written:
-            raise ValueError(f"{name}: every picture of the split {split!r} is broken")
+            raise ValueError(
+                f"{labels.source}: every picture of the split {split!r} is broken"
+            )
         metadata: Any = self.info.metadata
-        metadata[split] = _summary(written, labels, left_out)
-        if split == "val":
+        metadata[split] = summary.summarize(
+            written, labels, left_out, head_count=config.head_count
+        )
+        if plan.document is not None:
             kept = {picture.image_id for picture in written}
-            self._write_ground_truth(document, kept)
+            self._write_ground_truth(plan.document, kept)
 
     def _write_ground_truth(self, document: dict, kept: set[int]) -> None:
         ids = {"images": "id", "annotations": "image_id"}
         entries = {
-            key: [e for e in document[key] if isinstance(e, dict) and e.get(i) in kept]
+            key: [
+                entry
+                for entry in document[key]
+                if isinstance(entry, dict)
+                and type(entry.get(i)) is int  # 1.0 and true are not picture 1
+                and entry[i] in kept
+            ]
             for key, i in ids.items()
+            if key in document
         }
         path = Path(os.fspath(self.data_path)) / VAL_ANNOTATIONS
         path.write_text(json.dumps({**document, **entries}))
@@ -180,7 +260,7 @@ def make_record(picture: Picture, images: AnyPath) -> dict[str, Any]:
     shape = (count, NUM_KEYPOINTS)
     return {
         "image": data,
-        "people": cv2.imencode(".png", people_map(picture))[1].tobytes(),
+        "people": encode_runs(people_map(picture)),
         "image_id": picture.image_id,
         "file_name": picture.file_name,
         "size": np.array([height, width], np.int32),
@@ -197,56 +277,26 @@ def _rows(*shape: int, dtype: type = np.float32, doc: str = "") -> Any:
     return tfds.features.Tensor(shape=(None, *shape), dtype=dtype, doc=doc or None)
 
 
+def _plan(split: str, source: Source, config: CocoPersonsConfig) -> _Plan:
+    document = read_document(source.annotations, need_labels=source.is_labelled)
+    name = str(source.annotations)
+    labels = parse(document, source=name, on_error=config.on_error)
+    order = _order(split, labels, config)
+    # COCO's train document is large, and nothing asks for it again.
+    return _Plan(source, labels, order, document if split == "val" else None)
+
+
 def _order(
     split: str, labels: AnnotationFile, config: CocoPersonsConfig
 ) -> list[Picture]:
     if split != "train":
         return list(labels.pictures)
     by_id = {picture.image_id: picture for picture in labels.pictures}
-    heads = {image_id: picture.head_count for image_id, picture in by_id.items()}
+    heads = count_heads(labels.pictures, count=config.head_count)
     order = training_order(heads, seed=config.order_seed)
     if not order:
         raise ValueError(
-            f"{labels.source}: no picture has a person with a labelled keypoint; there "
-            "is nothing to train on"
+            f"{labels.source}: no picture has a person that counts ("
+            f"{config.head_count!r}); there is nothing to train on"
         )
     return [by_id[image_id] for image_id in order]
-
-
-def _key(index: int, count: int) -> int:
-    """A key that keeps the order in TFDS' sort.
-
-    TFDS sorts by key even where it does not shuffle, and cuts the 128 bits of its keys
-    into 1000 buckets, each sorted in memory. Keys 0, 1, 2 ... would all fall into the
-    first bucket, and all of COCO into memory.
-    """
-    return index * (2**128 // count)
-
-
-def _summary(written: list[Picture], labels: AnnotationFile, left_out: list) -> dict:
-    heads = [picture.head_count for picture in written]
-    return {
-        "pictures": len(written),
-        "num_multi": sum(head > 1 for head in heads),
-        "num_single": sum(head == 1 for head in heads),
-        "without_keypoints": sum(not p.head_count for p in labels.pictures),
-        "other_categories": labels.num_other,
-        "left_out": left_out,
-    }
-
-
-def _download(dl_manager: Any) -> dict[str, Source]:
-    """COCO 2017, read from its archives: TFDS unpacks by means of TensorFlow alone."""
-    _log.warning(
-        "Downloading COCO 2017: 20 GB of archives, and 20 GB more of prepared records."
-    )
-    archives = dl_manager.download(COCO_URLS)
-    folders = {key: zipfile.Path(os.fspath(path)) for key, path in archives.items()}
-    annotations = folders["annotations"] / "annotations"
-    return {
-        split: Source(
-            annotations / f"person_keypoints_{split}2017.json",
-            folders[split] / f"{split}2017",
-        )
-        for split in ("train", "val")
-    }

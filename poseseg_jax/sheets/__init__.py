@@ -1,0 +1,1 @@
+"""Sheets to look through: labels and target maps drawn over their picture."""
