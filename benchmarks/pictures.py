@@ -1,10 +1,6 @@
-"""What the benchmarks of targets and decoder measure on: crowds in rows, and memory."""
+"""What the benchmarks of targets and decoder measure on: crowds in rows."""
 
 import functools
-import gc
-from collections.abc import Callable
-from pathlib import Path
-from typing import TypeVar
 
 import jax
 import numpy as np
@@ -13,8 +9,6 @@ from poseseg_jax import targets
 from poseseg_jax.representation import Representation
 from poseseg_jax.structs import Batch, Maps
 from tests import hand_made
-
-T = TypeVar("T")
 
 
 def crowd(side: int, count: int, rows: int) -> Batch:
@@ -42,21 +36,3 @@ def maps(side: int, count: int, rows: int, representation: Representation) -> Ma
     make = jax.jit(functools.partial(targets.make, representation=representation))
     batched = jax.tree.map(lambda leaf: leaf[None], crowd(side, count, rows))
     return jax.tree.map(lambda leaf: leaf[0], make(batched).maps)
-
-
-def peak_memory(work: Callable[[], T]) -> tuple[T, float]:
-    """What `work` gives, and by how much it raised this process' memory at most, MiB.
-
-    Linux only.
-    """
-    gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is from now on
-    before = _kilobytes("VmRSS")
-    result = work()
-    return result, (_kilobytes("VmHWM") - before) / 1024
-
-
-def _kilobytes(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    (found,) = (line for line in lines if line.startswith(f"{field}:"))
-    return int(found.split()[1])

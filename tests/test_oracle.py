@@ -75,6 +75,19 @@ def test_what_no_run_could_have_is_refused(changes, word):
         oracle.case(changes)
 
 
+def test_the_command_measures_what_it_was_asked_for(truth, tmp_path):
+    choices = ("--size=97", "--skeleton=tree", "--person_stride=4", "--masks=hard")
+    files = (f"--annotations={truth}", f"--output={tmp_path}/o")
+    done = documented.run("experiments.oracle", *files, *choices, "--radius=12")
+    assert done.returncode == 0, done.stderr
+    written = json.loads((tmp_path / "o/oracle.json").read_text())
+    assert json.loads(done.stdout).items() <= written.items()
+    chosen = {"size": 97, "skeleton": "tree", "person_stride": 4, "masks": "hard"}
+    assert (chosen | {"map_stride": 4, "radius": 12.0}).items() <= written[
+        "choices"
+    ].items()
+
+
 def test_a_missing_file_is_named():
     given = ("--annotations=nowhere.json", "--output=o")
     done = documented.run("experiments.oracle", *given)
