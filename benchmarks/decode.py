@@ -79,6 +79,7 @@ class _Side:
         }
 
     def rows(self) -> list[Row]:
+        """Timings of the whole, of the loops and of the steps; memory."""
         read = functools.partial(decoder.decode, **self._common)
         one = next(iter(self._maps.values()))
         single = jax.jit(read).lower(one).compile()
