@@ -27,7 +27,7 @@ from configs import base
 from poseseg_jax import config
 from poseseg_jax.decode import decode as decoder
 from poseseg_jax.decode import hough
-from poseseg_jax.decode.decode import DecodeSettings
+from poseseg_jax.decode.settings import DecodeSettings
 from poseseg_jax.representation import Representation
 from poseseg_jax.structs import Maps
 from tests import decode_oracle

@@ -18,7 +18,8 @@ from poseseg_jax.coco.results import Results
 from poseseg_jax.coco.segmentation import to_mask
 from poseseg_jax.data import augment
 from poseseg_jax.data.decoding import Sample
-from poseseg_jax.decode.decode import DecodeSettings, decode
+from poseseg_jax.decode.decode import decode
+from poseseg_jax.decode.settings import DecodeSettings
 from poseseg_jax.representation import Representation
 from poseseg_jax.structs import Batch, Instances
 

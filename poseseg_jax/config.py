@@ -14,7 +14,7 @@ from poseseg_jax.coco.annotations import ON_ERROR
 from poseseg_jax.data.augment import AugmentSettings
 from poseseg_jax.data.bias import HEAD_COUNTS, REDUCED_BY, check_reduction
 from poseseg_jax.data.prepared import DataSettings
-from poseseg_jax.decode.decode import DecodeSettings
+from poseseg_jax.decode.settings import DecodeSettings
 from poseseg_jax.geometry import check_side
 from poseseg_jax.losses import LossSettings
 from poseseg_jax.models import poseseg

@@ -10,10 +10,9 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from poseseg_jax import geometry
+from poseseg_jax import geometry, occupancy
 from poseseg_jax.representation import Representation
 from poseseg_jax.skeleton import CENTER, NUM_KEYPOINTS
 from poseseg_jax.structs import (
@@ -26,10 +25,6 @@ from poseseg_jax.structs import (
     Maps,
     Targets,
 )
-
-# How far beyond outlines, in cells, long offsets go on. An outline crosses cells whose
-# own pixels are nobody's, or of several people.
-_CELLS_NEARBY = 2
 
 
 def make(
@@ -77,10 +72,10 @@ def _make_one(
     mid = anchors[walker, target] - cells[:, :, None]
     edge = inside[..., source] * weight[walker, source] * weight[walker, target]
 
-    rows, shares = _owners_of_cells(picture.people, stride)
+    rows, shares = occupancy.owners(picture.people, stride=stride)
     long = _mean_anchors(anchors, labelled, rows, shares) - cells[:, :, None]
     asked, asked_body = _asked(picture, people, cells, inside)
-    person, asked_person = person_fraction(
+    person, asked_person = occupancy.fraction(
         picture.people, stride=representation.person_stride
     )
     maps = Maps(
@@ -156,61 +151,6 @@ def _owners(
     return jnp.where(owned, people.astype(jnp.int32) - 1, 0), owned
 
 
-def _owners_of_cells(
-    people: UInt8[Array, "H W"], stride: int
-) -> tuple[Int[Array, "h w 2"], Float[Array, "h w 2"]]:
-    """Who owns the pixels of a cell, and which fraction of it.
-
-    A cell covers pixels as in `person_fraction`. Asking its middle pixel alone would
-    lose people who are smaller than a cell, and where two of them meet. Of more than
-    two owners, those whose pixels are nearest to the middle count.
-
-    Returns:
-      Rows of the first and the second owner, and the fraction of the cell that each of
-      them alone covers. Where nobody does, both fractions are 0, and the first row is
-      one of a cell nearby: perfect long offsets do not end at an outline.
-    """
-    pixels = _pixels(people, stride=stride, kernel=_kernel(stride))
-    owned = [jnp.where(codes <= MAX_PEOPLE, codes, 0) for codes, _ in pixels]
-    first = second = jnp.zeros_like(owned[0])
-    for codes in owned:
-        first = jnp.where(first == 0, codes, first)
-    for codes in owned:
-        second = jnp.where((second == 0) & (codes != first), codes, second)
-    owners = jnp.stack([first, second], axis=-1)
-    shares = jnp.zeros(owners.shape)
-    for codes, (_, part) in zip(owned, pixels, strict=True):
-        shares += jnp.where(codes[..., None] == owners, part, 0.0)
-    possible = _pool(jnp.ones(people.shape), stride)[..., None]
-    shares = jnp.where(owners > 0, shares / possible, 0.0)
-    for _ in range(_CELLS_NEARBY):
-        for codes, _ in _pixels(first, stride=1, kernel=np.ones(3)):
-            first = jnp.where((first == 0) & (codes <= MAX_PEOPLE), codes, first)
-    rows = jnp.stack([first, second], axis=-1).astype(jnp.int32) - 1
-    return jnp.maximum(rows, 0), shares
-
-
-def _pixels(
-    people: UInt8[Array, "H W"], *, stride: int, kernel: Float[np.ndarray, " k"]
-) -> list[tuple[UInt8[Array, "h w"], float]]:
-    """What lies around every cell's pixel, nearest first: codes, and their weight."""
-    reach = len(kernel) // 2
-    cells = [geometry.num_cells(side, stride) for side in people.shape]
-    padded = jnp.pad(people, reach, constant_values=IGNORE)
-    places = list(np.ndindex(len(kernel), len(kernel)))
-    places.sort(key=lambda place: sum((step - reach) ** 2 for step in place))
-    pixels = []
-    for y, x in places:
-        codes = jax.lax.slice(
-            padded,
-            (y, x),
-            (y + (cells[0] - 1) * stride + 1, x + (cells[1] - 1) * stride + 1),
-            (stride, stride),
-        )
-        pixels.append((codes, float(kernel[y] * kernel[x])))
-    return pixels
-
-
 def _mean_anchors(
     anchors: Float[Array, "N A 2"],
     labelled: Bool[Array, "N A"],
@@ -251,55 +191,6 @@ def _asked(
     asked = jnp.where(is_center, known[..., None], for_keypoints[..., None]) | inside
     asked_body = for_keypoints | jnp.any(inside[..., :NUM_KEYPOINTS], axis=-1)
     return asked.astype(jnp.float32), asked_body.astype(jnp.float32)
-
-
-def person_fraction(
-    people: UInt8[Array, "H W"], *, stride: int
-) -> tuple[Float[Array, "p q"], Float[Array, "p q"]]:
-    """The fraction of each cell that people cover, over what is known of the cell.
-
-    A cell covers `stride` x `stride` pixels around its own, so that its outermost rows
-    and columns are shared with the next cell and count half.
-
-    Args:
-      people: codes of the people map at input resolution.
-      stride: input pixels per cell, even or 1.
-
-    Returns:
-      The fraction, and a weight: 1 where at least half of the cell is known, else 0.
-      Where less is known, the fraction is of the whole cell: an outline within a crowd
-      ends with what is known.
-    """
-    known = (people != IGNORE) & (people != UNKNOWN_MASK)
-    covered = known & (people > 0)
-    pooled_known = _pool(known.astype(jnp.float32), stride)
-    pooled = _pool(covered.astype(jnp.float32), stride)
-    possible = _pool(jnp.ones(people.shape), stride)
-    is_known = pooled_known >= possible / 2
-    fraction = pooled / jnp.where(is_known, pooled_known, possible)
-    return fraction, is_known.astype(jnp.float32)
-
-
-def _pool(values: Float[Array, "H W"], stride: int) -> Float[Array, "p q"]:
-    """Sums over each cell; its outermost rows and columns count half."""
-    kernel = _kernel(stride)
-    for axis in (0, 1):
-        moved = jnp.moveaxis(values, axis, 0)
-        padded = jnp.pad(moved, ((stride // 2, stride // 2), (0, 0)))
-        count = geometry.num_cells(moved.shape[0], stride)
-        taps = [
-            weight * padded[tap : tap + (count - 1) * stride + 1 : stride]
-            for tap, weight in enumerate(kernel)
-        ]
-        values = jnp.moveaxis(sum(taps[1:], taps[0]), 0, axis)
-    return values
-
-
-def _kernel(stride: int) -> Float[np.ndarray, " k"]:
-    """Weights of a row of pixels in the cell that they surround."""
-    if stride == 1:
-        return np.ones(1)
-    return np.array([0.5, *[1.0] * (stride - 1), 0.5])
 
 
 def _body(

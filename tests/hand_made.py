@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from poseseg_jax import targets
-from poseseg_jax.decode.decode import DecodeSettings
+from poseseg_jax.decode.settings import DecodeSettings
 from poseseg_jax.representation import Representation
 from poseseg_jax.skeleton import NUM_KEYPOINTS, SKELETONS
 from poseseg_jax.structs import SEVERAL, Batch
