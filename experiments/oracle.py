@@ -8,8 +8,10 @@ a network had said them, and scored. What is missing to 1 is what the representa
 the decoder cost, whatever the network.
 
 O/oracle.json holds the scores, the number of pictures and the time that targets and
-decoder take for one. With --table, O/oracle.csv and O/oracle.md tell what each other
-choice would cost, one at a time, beside what was chosen; that takes many times as long.
+decoder take for one; "grid/segm/..." is what masks would score if everybody had a
+person map of their own, so that only the grid's cells cost something. With --table,
+O/oracle.csv and O/oracle.md tell what each other choice would cost, one at a time,
+beside what was chosen; that takes many times as long.
 """
 
 import csv
@@ -22,13 +24,21 @@ from typing import Any
 
 from absl import app, flags
 
-from experiments.perfect import MASKS, Scores, case, measure
+from experiments.perfect import MASKS, Case, Scores, case, grid_bound, measure
 from poseseg_jax.coco import annotations
+from poseseg_jax.coco.picture import Picture
 from poseseg_jax.logbook import speak
 
 _log = logging.getLogger(__name__)
 
-COLUMNS = ("keypoints/AP", "segm/AP", "segm/AP_S", "segm/AP_M", "segm/AP_L")
+COLUMNS = (
+    "keypoints/AP",
+    "segm/AP",
+    "segm/AP_S",
+    "segm/AP_M",
+    "segm/AP_L",
+    "grid/segm/AP",
+)
 
 # Choice, value, and the fields that make it differ from configs/base.py.
 VARIANTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -94,7 +104,7 @@ def run(
     """
     what = case(changes)
     pictures = annotations.load(truth).pictures
-    scores = measure(what, pictures, truth)
+    scores = _all(what, pictures, truth)
     output.mkdir(parents=True, exist_ok=True)
     chosen = {"size": what.size, "masks": what.masks}
     chosen |= dataclasses.asdict(what.representation)
@@ -107,10 +117,14 @@ def run(
             if case(changes | differs) == what:
                 continue
             _log.info("measuring %s: %s", choice, value)
-            found = measure(case(changes | differs), pictures, truth)
+            found = _all(case(changes | differs), pictures, truth)
             rows.append({"choice": choice, "value": value, **found})
             _write(output, rows)
     return scores
+
+
+def _all(what: Case, pictures: Sequence[Picture], truth: Path) -> Scores:
+    return measure(what, pictures, truth) | grid_bound(what, pictures, truth)
 
 
 def _write(output: Path, rows: list[dict[str, Any]]) -> None:

@@ -1,6 +1,7 @@
 """What a perfect network would score: ground truth through targets and decoder."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import jax
 import numpy as np
 
 from configs import base
-from poseseg_jax import config, geometry, targets
+from poseseg_jax import config, geometry, occupancy, targets
 from poseseg_jax.coco import results, scoring
 from poseseg_jax.coco.picture import Picture, people_map
 from poseseg_jax.coco.results import Results
@@ -97,6 +98,36 @@ def measure(what: Case, pictures: Sequence[Picture], truth: Path) -> Scores:
     warm = seconds[1:] or seconds  # the first one compiles
     ms = 1000 * float(np.mean(warm)) if warm else None
     return {**scores, "images": len(pictures), "ms_per_image": ms}
+
+
+def grid_bound(what: Case, pictures: Sequence[Picture], truth: Path) -> Scores:
+    """Masks' scores if everybody had a person map of their own: what the grid costs.
+
+    What `measure` gives less than that is lost by people who share cells and by what
+    the decoder does with them.
+
+    Returns:
+      "grid/segm/AP" and so on.
+    """
+    stride = what.representation.person_stride
+    cover = jax.jit(functools.partial(occupancy.fraction, stride=stride))
+    entries: list[dict[str, Any]] = []
+    for picture in pictures:
+        size = picture.height, picture.width
+        to_input = geometry.letterbox_affine(*size, what.size)
+        for person in picture.people:
+            if person.segmentation is None:
+                continue
+            alone = dataclasses.replace(picture, people=(person,), crowds=())
+            batch = _batch(alone, to_input, side=what.size, rows=1)
+            mask = np.asarray(cover(batch.people)[0])
+            if what.masks == "hard":
+                mask = (mask >= results.MASK_LEVEL).astype(np.float32)
+            pixels = results.resample_mask(mask, to_cell=to_input / stride, size=size)
+            entry = {"image_id": picture.image_id, "category_id": 1, "score": 1.0}
+            entries.append({**entry, "segmentation": results.encode_mask(pixels)})
+    scores = scoring.score(entries, truth, "segm")
+    return {f"grid/{name}": value for name, value in scores.items()}
 
 
 def _counts(entry: dict[str, Any], picture: Picture) -> bool:

@@ -29,7 +29,7 @@ def truth(tmp_path):
 def test_everybody_comes_back_and_the_files_tell(truth, tmp_path):
     scores = oracle.run(truth, tmp_path / "out", SMALL)
     assert scores["keypoints/AP"] == pytest.approx(1, abs=0.02)
-    assert scores["segm/AP"] > 0.85
+    assert 0.85 < scores["segm/AP"] <= scores["grid/segm/AP"]
     written = json.loads((tmp_path / "out/oracle.json").read_text())
     assert written["images"] == 3
     assert written["ms_per_image"] > 0
