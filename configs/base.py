@@ -152,14 +152,25 @@ def _decode():
         "peaks_per_anchor": 40,  # candidates kept per anchor type
         "max_people": 30,
         "suppression_radius": 10.0,  # px: nearer to the same anchor is the same person
+        # px per cell of the centre's Hough map: small people stand close together.
+        "center_stride": 2,
         "center_radius": 10.0,  # px: poses with nearer centres are the same person
+        "center_radius_min": 4.0,  # px: the same for the smallest people
+        "center_scale": 0.25,  # in between: fraction of sqrt(person's visible area)
         "refine_steps": 2,  # by short offsets, after each step of a walk
+        # px: the nearest candidate within it is where a step ends. 0: as PersonLab,
+        # steps end where the offsets say.
+        "snap_radius": 0.0,
         "found_threshold": 0.1,  # confidence from which a keypoint counts as found
         # Exponent of the body map in a confidence. Off: with 0.5 and 1, `tiny` lost
         # 0.2 and 0.5 keypoints AP.
         "body_weight": 0.0,
-        "mask_threshold": 0.25,  # embedding distance, in units of the person's scale
-        "exclusive_masks": False,  # True: each cell to the nearest person only
+        # Embedding distance, in units of the person's scale. PersonLab's, whose masks
+        # may overlap, is 0.25.
+        "mask_threshold": 0.75,
+        # True: a cell is shared between the two nearest people by nearness. False: it
+        # is everybody's within the threshold.
+        "exclusive_masks": True,
     }
 
 

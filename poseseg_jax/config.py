@@ -14,7 +14,7 @@ from poseseg_jax.coco.annotations import ON_ERROR
 from poseseg_jax.data.augment import AugmentSettings
 from poseseg_jax.data.bias import HEAD_COUNTS, REDUCED_BY, check_reduction
 from poseseg_jax.data.prepared import DataSettings
-from poseseg_jax.decode.decode import DecodeSettings
+from poseseg_jax.decode.settings import DecodeSettings
 from poseseg_jax.geometry import check_side
 from poseseg_jax.losses import LossSettings
 from poseseg_jax.models import poseseg
@@ -130,7 +130,11 @@ _AT_LEAST = {
     "decode.peaks_per_anchor": 1,
     "decode.max_people": 1,
     "decode.suppression_radius": 0.01,
+    "decode.center_stride": 1,
     "decode.center_radius": 0,
+    "decode.center_radius_min": 0,
+    "decode.center_scale": 0,
+    "decode.snap_radius": 0,
     "decode.refine_steps": 0,
     "decode.found_threshold": 0,
     "decode.body_weight": 0,
@@ -217,6 +221,11 @@ def _check(settings: Settings) -> None:
         raise ValueError(
             f"representation.map_stride {representation.map_stride} must be a multiple "
             f"of representation.person_stride {representation.person_stride}."
+        )
+    if representation.map_stride % settings.decode.center_stride:
+        raise ValueError(
+            f"representation.map_stride {representation.map_stride} must be a multiple "
+            f"of decode.center_stride {settings.decode.center_stride}."
         )
     roots = len(representation.skeleton.roots)
     cells = (settings.eval_image_size // representation.map_stride + 1) ** 2

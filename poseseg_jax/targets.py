@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int, UInt8
 
-from poseseg_jax import geometry
+from poseseg_jax import geometry, occupancy
 from poseseg_jax.representation import Representation
 from poseseg_jax.skeleton import CENTER, NUM_KEYPOINTS
 from poseseg_jax.structs import (
@@ -72,10 +72,10 @@ def _make_one(
     mid = anchors[walker, target] - cells[:, :, None]
     edge = inside[..., source] * weight[walker, source] * weight[walker, target]
 
-    row, owned = _owners(people)
-    long = anchors[_nearby(row, owned)] - cells[:, :, None]
+    rows, shares = occupancy.owners(picture.people, stride=stride)
+    long = _mean_anchors(anchors, labelled, rows, shares) - cells[:, :, None]
     asked, asked_body = _asked(picture, people, cells, inside)
-    person, asked_person = person_fraction(
+    person, asked_person = occupancy.fraction(
         picture.people, stride=representation.person_stride
     )
     maps = Maps(
@@ -90,7 +90,7 @@ def _make_one(
         maps=maps,
         near=near,
         edge=edge,
-        owned=owned[..., None] * weight[row],
+        owned=jnp.einsum("hwo,hwoa->hwa", shares, weight[rows]),
         asked=asked,
         asked_person=asked_person,
         asked_body=asked_body,
@@ -151,15 +151,18 @@ def _owners(
     return jnp.where(owned, people.astype(jnp.int32) - 1, 0), owned
 
 
-def _nearby(row: Int[Array, "h w"], owned: Bool[Array, "h w"]) -> Int[Array, "h w"]:
-    """The owner, also for cells beside an owned one; 0 farther away.
-
-    An outline crosses cells whose own pixel is nobody's. Nothing is asked there, but
-    perfect long offsets do not end at a pixel.
-    """
-    code = jnp.where(owned, row + 1, 0)
-    around = jax.lax.reduce_window(code, 0, jax.lax.max, (3, 3), (1, 1), "SAME")
-    return jnp.maximum(jnp.where(owned, code, around) - 1, 0)
+def _mean_anchors(
+    anchors: Float[Array, "N A 2"],
+    labelled: Bool[Array, "N A"],
+    rows: Int[Array, "h w 2"],
+    shares: Float[Array, "h w 2"],
+) -> Float[Array, "h w A 2"]:
+    """Each anchor's mean over the owners of a cell's pixels who have it labelled."""
+    counts = shares[..., None] * labelled[rows]
+    total = jnp.sum(counts, axis=2)
+    part = counts[..., 1, :] / jnp.where(total > 0, total, 1.0)
+    first, second = anchors[rows[..., 0]], anchors[rows[..., 1]]
+    return first + part[..., None] * (second - first)
 
 
 def _asked(
@@ -188,48 +191,6 @@ def _asked(
     asked = jnp.where(is_center, known[..., None], for_keypoints[..., None]) | inside
     asked_body = for_keypoints | jnp.any(inside[..., :NUM_KEYPOINTS], axis=-1)
     return asked.astype(jnp.float32), asked_body.astype(jnp.float32)
-
-
-def person_fraction(
-    people: UInt8[Array, "H W"], *, stride: int
-) -> tuple[Float[Array, "p q"], Float[Array, "p q"]]:
-    """The fraction of each cell that people cover, over what is known of the cell.
-
-    A cell covers `stride` x `stride` pixels around its own, so that its outermost rows
-    and columns are shared with the next cell and count half.
-
-    Args:
-      people: codes of the people map at input resolution.
-      stride: input pixels per cell, even or 1.
-
-    Returns:
-      The fraction, 0 where nothing is known, and a weight: 1 where at least half of
-      the cell is known, else 0.
-    """
-    known = (people != IGNORE) & (people != UNKNOWN_MASK)
-    covered = known & (people > 0)
-    pooled_known = _pool(known.astype(jnp.float32), stride)
-    pooled = _pool(covered.astype(jnp.float32), stride)
-    possible = _pool(jnp.ones(people.shape), stride)
-    fraction = pooled / jnp.maximum(pooled_known, 1e-6)
-    return fraction, (pooled_known >= possible / 2).astype(jnp.float32)
-
-
-def _pool(values: Float[Array, "H W"], stride: int) -> Float[Array, "p q"]:
-    """Sums over each cell; its outermost rows and columns count half."""
-    if stride == 1:
-        return jnp.asarray(values)
-    kernel = jnp.ones(stride + 1).at[jnp.array([0, stride])].set(0.5)
-    for axis in (0, 1):
-        moved = jnp.moveaxis(values, axis, 0)
-        padded = jnp.pad(moved, ((stride // 2, stride // 2), (0, 0)))
-        count = geometry.num_cells(moved.shape[0], stride)
-        taps = [
-            weight * padded[tap : tap + (count - 1) * stride + 1 : stride]
-            for tap, weight in enumerate(kernel)
-        ]
-        values = jnp.moveaxis(sum(taps[1:], taps[0]), 0, axis)
-    return values
 
 
 def _body(

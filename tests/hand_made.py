@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from poseseg_jax import targets
-from poseseg_jax.decode.decode import DecodeSettings
+from poseseg_jax.decode.settings import DecodeSettings
 from poseseg_jax.representation import Representation
 from poseseg_jax.skeleton import NUM_KEYPOINTS, SKELETONS
 from poseseg_jax.structs import SEVERAL, Batch
@@ -22,12 +22,16 @@ SETTINGS = DecodeSettings(
     peaks_per_anchor=12,
     max_people=8,
     suppression_radius=4.0,
+    center_stride=2,
     center_radius=4.0,
+    center_radius_min=4.0,
+    center_scale=0.25,
     refine_steps=1,
+    snap_radius=0.0,
     found_threshold=0.1,
     body_weight=0.0,
-    mask_threshold=0.25,
-    exclusive_masks=False,
+    mask_threshold=0.75,
+    exclusive_masks=True,
 )
 
 

@@ -133,6 +133,27 @@ def _is_silent(people: dict[int, _Person], code: int, cell) -> bool:
     return False
 
 
+def _owners(people: Array, i: int, j: int, stride: int) -> list[tuple[int, float]]:
+    """(row, part of the cell) of the two people with pixels nearest to the middle."""
+    parts, order, whole = {}, [], 0.0
+    reach = stride // 2
+    steps = list(np.ndindex(2 * reach + 1, 2 * reach + 1))
+    steps.sort(key=lambda step: (step[0] - reach) ** 2 + (step[1] - reach) ** 2)
+    for dy, dx in steps:
+        y, x = i * stride + dy - reach, j * stride + dx - reach
+        if not (0 <= y < len(people) and 0 <= x < len(people)):
+            continue
+        part = 1.0
+        for step in (dy, dx):
+            part *= 0.5 if reach and step in (0, 2 * reach) else 1.0
+        whole += part
+        if 1 <= people[y, x] <= MAX_PEOPLE:
+            row = int(people[y, x]) - 1
+            order += [row] if row not in parts else []
+            parts[row] = parts.get(row, 0.0) + part
+    return [(row, parts[row] / whole) for row in order[:2]]
+
+
 def make(batch: Batch, representation: Representation, hard: float = 1.0):
     """Targets of one picture: "heatmap", "near", ... -> array.
 
@@ -151,22 +172,25 @@ def make(batch: Batch, representation: Representation, hard: float = 1.0):
     for i, j in np.ndindex(h, w):
         cell = np.array([j * stride, i * stride], np.float64)
         code = int(batch.people[i * stride, j * stride])
-        owners = [_nearest(people, a, cell, radius) for a in range(NUM_ANCHORS)]
-        for anchor, owner in enumerate(owners):
+        discs = [_nearest(people, a, cell, radius) for a in range(NUM_ANCHORS)]
+        for anchor, owner in enumerate(discs):
             if owner is not None:
                 out["heatmap"][i, j, anchor] = 1
                 out["short"][i, j, anchor] = owner.anchors[anchor] - cell
                 out["near"][i, j, anchor] = owner.weights[anchor]
         for e, (source, target) in enumerate(edges):
-            owner = owners[source]
+            owner = discs[source]
             if owner is not None and target in owner.anchors:
                 out["mid"][i, j, e] = owner.anchors[target] - cell
                 out["edge"][i, j, e] = owner.weights[source] * owner.weights[target]
-        if 1 <= code <= MAX_PEOPLE:
-            person = people[code - 1]
-            for anchor, place in person.anchors.items():
-                out["long"][i, j, anchor] = place - cell
-                out["owned"][i, j, anchor] = person.weights[anchor]
+        owners = _owners(batch.people, i, j, stride)
+        for anchor in range(NUM_ANCHORS):
+            have = [(people[r], p) for r, p in owners if anchor in people[r].anchors]
+            total = sum(part for _, part in have)
+            for person, part in have:
+                place = person.anchors[anchor]
+                out["long"][i, j, anchor] += part / total * (place - cell)
+                out["owned"][i, j, anchor] += part * person.weights[anchor]
         silent = _is_silent(people, code, cell)
         asked = np.full(NUM_ANCHORS, code != IGNORE and not silent)
         asked[CENTER] = code != IGNORE
@@ -200,6 +224,6 @@ def person_fraction(people: Array, stride: int) -> tuple[np.ndarray, np.ndarray]
             if people[y, x] not in (IGNORE, UNKNOWN_MASK):
                 known += part
                 covered += part * (people[y, x] > 0)
-        fraction[i, j] = covered / known if known else 0.0
         asked[i, j] = known >= whole / 2
+        fraction[i, j] = covered / (known if asked[i, j] else whole)
     return fraction, asked

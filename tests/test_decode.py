@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 
 from poseseg_jax.decode.decode import activate, decode
-from poseseg_jax.skeleton import CENTER, NUM_KEYPOINTS
+from poseseg_jax.skeleton import CENTER, FLIP, NUM_KEYPOINTS
 from poseseg_jax.structs import Maps
+from tests import decode_oracle as oracle
 from tests.hand_made import SETTINGS, iou, perfect_maps, picture, represent, silhouette
+from tests.targets_oracle import mirror
 
 SIDE = 97
 LEFT, RIGHT, BELOW = (6, 8, 40, 60), (52, 20, 88, 88), (10, 66, 34, 92)
 REPRESENTATION = represent()
-CROWDED = dataclasses.replace(SETTINGS, max_people=48, peaks_per_anchor=48)
-EXCLUSIVE = dataclasses.replace(SETTINGS, exclusive_masks=True)
+CROWDED = dataclasses.replace(SETTINGS, max_people=64, peaks_per_anchor=64)
+PERSONLAB = dataclasses.replace(SETTINGS, exclusive_masks=False, mask_threshold=0.25)
 read = jax.jit(partial(decode), static_argnames=("representation", "settings"))
 
 
@@ -52,6 +54,42 @@ def assert_sound(found):
         assert np.all(np.isfinite(leaf))
     assert np.all(np.diff(found.poses.score) <= 0)
     assert np.all((found.masks >= 0) & (found.masks <= 1 + 1e-6))
+
+
+ORACLE_CASES = {
+    "center": ("center", SETTINGS),
+    "tree": ("tree", SETTINGS),
+    "snapping": ("both", dataclasses.replace(SETTINGS, snap_radius=6.0)),
+    "PersonLab's masks": ("center", PERSONLAB),
+}
+
+
+@pytest.mark.parametrize("case", ORACLE_CASES)
+def test_the_whole_equals_the_loops_in_a_row(case):
+    skeleton, settings = ORACLE_CASES[case]
+    labelled = np.ones((3, NUM_KEYPOINTS), bool)
+    labelled[1, 5:12] = False
+    batch = picture([LEFT, (24, 10, 60, 66), BELOW], labelled=labelled)
+    represented = represent(skeleton)
+    maps = as_numpy(perfect_maps(batch, represented))
+    rng = np.random.default_rng(0)
+    noisy = {
+        name: getattr(maps, name)
+        + rng.normal(0, 0.3, getattr(maps, name).shape).astype(np.float32)
+        for name in ("short", "mid", "long")
+    }
+    maps = dataclasses.replace(maps, **noisy)
+    got = as_numpy(read(maps, representation=represented, settings=settings))
+    poses, masks = got.poses, got.masks
+    keypoints, confidence, score, expected = oracle.decode(
+        maps, representation=represented, settings=settings
+    )
+    count = len(score)
+    assert count == np.sum(poses.score > 0)
+    np.testing.assert_allclose(poses.score[:count], score, atol=1e-3)
+    np.testing.assert_allclose(poses.keypoints[:count], keypoints, atol=0.05)
+    np.testing.assert_allclose(poses.confidence[:count], confidence, atol=5e-3)
+    np.testing.assert_allclose(masks[:count], expected, atol=0.02)
 
 
 def test_an_empty_picture_has_empty_slots():
@@ -107,6 +145,63 @@ def test_the_order_of_people_does_not_matter():
         twin = same.max(axis=(1, 2)).argmin()
         assert same[twin].max() < 1e-3
         np.testing.assert_allclose(other.masks[twin], one.masks[slot], atol=1e-4)
+
+
+def assert_same_people(one, other, count):
+    """Whatever their order: poses, scores and masks."""
+    assert np.sum(other.poses.score > 0) == count
+    for slot in range(count):
+        same = np.abs(other.poses.keypoints - one.poses.keypoints[slot])
+        twin = same[:count].max(axis=(1, 2)).argmin()
+        assert same[twin].max() < 0.01
+        assert other.poses.score[twin] == pytest.approx(one.poses.score[slot], abs=1e-3)
+        np.testing.assert_allclose(other.masks[twin], one.masks[slot], atol=0.02)
+
+
+def test_a_mirrored_picture_has_mirrored_people():
+    batch = picture([LEFT, RIGHT, BELOW])
+    one, other = find(batch), find(mirror(batch))
+    turned = other.poses.keypoints[:, FLIP[:NUM_KEYPOINTS]] * (-1, 1) + (SIDE - 1, 0)
+    poses = dataclasses.replace(other.poses, keypoints=turned)
+    back = dataclasses.replace(other, poses=poses, masks=other.masks[:, :, ::-1])
+    assert_same_people(one, back, 3)
+
+
+@pytest.mark.parametrize("shift", [(4, 0), (0, 8), (4, 4)])
+def test_people_who_move_are_found_where_they_went(shift):
+    boxes = [(12, 10, 40, 54), (44, 22, 74, 80)]
+    dx, dy = shift
+    moved = [(x0 + dx, y0 + dy, x1 + dx, y1 + dy) for x0, y0, x1, y1 in boxes]
+    one, other = find(picture(boxes)), find(picture(moved))
+    poses = dataclasses.replace(other.poses, keypoints=other.poses.keypoints - shift)
+    masks = np.roll(other.masks, (-dy // 2, -dx // 2), axis=(1, 2))
+    assert_same_people(one, dataclasses.replace(other, poses=poses, masks=masks), 2)
+
+
+def test_small_people_closer_than_cells_are_told_apart():
+    """Nobody has keypoints; their centres are 5 px apart, and cells are 4 px wide."""
+    boxes = [(40, 40, 44.5, 52), (45, 40, 49.5, 52)]
+    found = find(picture(boxes, labelled=[np.zeros(NUM_KEYPOINTS, bool)] * 2))
+    assert np.sum(found.poses.score > 0) == 2
+    for box in boxes:
+        pixels = silhouette(box, SIDE)
+        ious = [iou(m >= 0.5, pixels[::2, ::2]) for m in found.masks[:2]]
+        assert max(ious) > 0.6
+
+
+def test_a_border_between_two_people_is_found_within_a_cell():
+    """The right one begins 1, 2 or 3 px behind a cell's middle."""
+    for border in (49, 50, 51):
+        boxes = [(20, 20, border - 0.5, 80), (border - 0.5, 20, 80, 80)]
+        batch = picture(boxes)
+        batch.people[20:81, 20:81] = 2
+        batch.people[20:81, 20:border] = 1
+        found = find(batch)
+        for mask in found.masks[:2]:
+            columns = 2 * np.flatnonzero(mask[25] >= 0.5)
+            ends = columns.min(), columns.max()
+            gap = min(abs(ends[1] - (border - 0.5)), abs(ends[0] - (border - 0.5)))
+            assert gap <= 1.5
 
 
 def test_rows_of_a_batch_do_not_see_each_other():
@@ -190,7 +285,7 @@ def test_a_joint_of_a_neighbour_does_not_shape_the_mask():
 
 
 def test_exclusive_masks_do_not_overlap():
-    found = find(picture([LEFT, (24, 10, 60, 66)]), settings=EXCLUSIVE)
+    found = find(picture([LEFT, (24, 10, 60, 66)]))
     assert np.sum(found.poses.score > 0) == 2
     assert np.all(found.masks.sum(0) <= 1 + 1e-5)
     assert np.sum(found.masks > 0.5, axis=0).max() == 1
@@ -207,18 +302,18 @@ def test_a_person_of_one_pixel_is_found():
     )
 
 
-def test_forty_people_are_forty():
+def test_sixty_people_are_sixty():
     boxes = [
-        (24 * column + 3, 38 * row + 3, 24 * column + 19, 38 * row + 35)
-        for row in range(5)
-        for column in range(8)
+        (19 * column + 2, 32 * row + 2, 19 * column + 16, 32 * row + 30)
+        for row in range(6)
+        for column in range(10)
     ]
-    found = find(picture(boxes, side=193, rows=40), settings=CROWDED)
+    found = find(picture(boxes, side=193, rows=60), settings=CROWDED)
     assert_sound(found)
-    assert np.sum(found.poses.score > 0) == 40
+    assert np.sum(found.poses.score > 0) == 60
     for box in boxes:
         pixels = silhouette(box, 193)[::2, ::2]
-        assert max(iou(mask >= 0.5, pixels) for mask in found.masks[:40]) > 0.7
+        assert max(iou(mask >= 0.5, pixels) for mask in found.masks[:60]) > 0.7
 
 
 def test_more_people_than_slots_fill_the_slots():

@@ -5,7 +5,7 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poseseg_jax.decode import hough
@@ -38,15 +38,34 @@ def test_votes_equal_the_double_loop(seed):
     rng = np.random.default_rng(seed)
     heatmap = rng.random((9, 11, 3)).astype(np.float32)
     short = rng.normal(0, 12, (9, 11, 3, 2)).astype(np.float32)
-    expected = oracle.vote(heatmap, short, stride=STRIDE, radius=RADIUS)
-    np.testing.assert_allclose(vote(heatmap, short), expected, atol=1e-5)
+    for onto in (4, 2, 1):
+        options = {"stride": STRIDE, "radius": RADIUS, "vote_stride": onto}
+        got = hough.vote(heatmap, short, **options)
+        assert got.shape == (32 // onto + 1, 40 // onto + 1, 3)
+        expected = oracle.vote(heatmap, short, **options)
+        np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
-@given(SEEDS)
-def test_gathering_equals_the_loop(seed):
+@pytest.mark.parametrize("reach", [1, 2, 4])
+@settings(max_examples=10)
+@given(seed=SEEDS)
+def test_gathering_equals_the_loop(reach, seed):
     votes = np.random.default_rng(seed).random((9, 11, 2)).astype(np.float32)
-    got = hough.gather_neighbours(votes)
-    np.testing.assert_allclose(got, oracle.gather_neighbours(votes), rtol=1e-5)
+    got = hough.gather_neighbours(votes, reach=reach)
+    expected = oracle.gather_neighbours(votes, reach=reach)
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("offset", [(0.0, 0.0), (1.0, -2.0), (3.5, 0.5), (-2.0, 2.0)])
+def test_a_finer_grid_gathers_the_mass_that_the_coarse_one_would(offset):
+    """So that candidates from both compare."""
+    heatmap = np.zeros((9, 11, 1), np.float32)
+    heatmap[4, 5] = 1
+    short = np.full((9, 11, 1, 2), offset, np.float32)
+    coarse, fine = (hough.splat(heatmap, short, stride=4, onto=onto) for onto in (4, 2))
+    wide = hough.gather_neighbours(coarse)[..., 0]
+    same = hough.gather_neighbours(fine, reach=4)[::2, ::2, 0]
+    np.testing.assert_allclose(same, wide, atol=0.13)
 
 
 @pytest.mark.parametrize(

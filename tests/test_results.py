@@ -121,7 +121,7 @@ def test_only_the_cut_is_computed_but_all_is_there(case):
     soft = cv2.GaussianBlur(rng.random((CELLS, CELLS)).astype(np.float32), (0, 0), 2)
     soft[:, :12] = 0
     to_cell = TO_INPUT[case] / STRIDE
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     whole = cv2.warpAffine(
         soft, to_cell, (90, 80), flags=flags, borderMode=cv2.BORDER_REPLICATE
     )
@@ -129,6 +129,15 @@ def test_only_the_cut_is_computed_but_all_is_there(case):
     mask = resample_mask(soft, to_cell=to_cell, size=(80, 90), level=level)
     unsure = abs(whole - level) < 1e-2  # OpenCV samples at fractions of 1/32 cell
     np.testing.assert_array_equal(mask[~unsure], (whole >= level)[~unsure])
+
+
+def test_what_is_a_mask_only_between_its_cells_is_there():
+    soft = np.zeros((CELLS, CELLS), np.float32)
+    soft[10:12, 20:22] = 0.45
+    to_cell = letterbox_affine(2 * SIDE, 2 * SIDE, SIDE) / STRIDE
+    mask = resample_mask(soft, to_cell=to_cell, size=(2 * SIDE, 2 * SIDE))
+    place = np.argwhere(mask).mean(axis=0)[::-1]
+    np.testing.assert_allclose(apply_affine(to_cell, place), (20.5, 10.5), atol=0.1)
 
 
 def test_a_mask_that_fills_the_cells_fills_the_picture():

@@ -188,8 +188,39 @@ def test_everybody_has_a_center():
 )
 def test_long_offsets_count_where_one_person_is_alone(code, owned):
     batch = add(picture(), 0, (0, 0, 32, 32), code=PERSON, n0=(30, 30))
-    batch.people[8, 8] = code
+    batch.people[6:11, 6:11] = code
     assert make(batch).owned[2, 2, NOSE] == owned
+
+
+def test_a_person_smaller_than_a_cell_owns_a_part_of_it():
+    batch = add(picture(), 0, (9, 9, 10, 10), code=None, n0=(9, 9))
+    batch.people[9, 9] = PERSON
+    made = make(batch)
+    assert made.owned[2, 2, NOSE] == pytest.approx(1 / 16)
+    np.testing.assert_array_equal(made.maps.long[2, 2, NOSE], [1, 1])
+
+
+@pytest.mark.parametrize("pixels", range(5))
+def test_a_cell_of_two_people_says_the_mean_of_both(pixels):
+    """A column of pixels at a cell's border counts half, as in `person`."""
+    batch = add(picture(), 0, (0, 0, 32, 32), n0=(0, 0))
+    batch = add(batch, 1, (0, 0, 32, 32), n0=(32, 16))
+    batch.people[:], batch.people[:, : 6 + pixels] = 2, 1
+    part = max(pixels - 0.5, 0) / 4
+    made = make(batch)
+    assert made.owned[2, 2, NOSE] == 1
+    expected = part * np.array([0, 0]) + (1 - part) * np.array([32, 16]) - 8
+    np.testing.assert_allclose(made.maps.long[2, 2, NOSE], expected, atol=1e-4)
+
+
+def test_of_two_owners_only_who_has_the_joint_says_where_it_is():
+    batch = add(picture(), 0, (0, 0, 32, 32), n0=(4, 4))
+    batch = add(batch, 1, (0, 0, 32, 32))
+    batch.people[:], batch.people[:, :8] = 2, 1
+    made = make(batch)
+    np.testing.assert_array_equal(made.maps.long[2, 2, NOSE], [-4, -4])
+    assert made.owned[2, 2, NOSE] == pytest.approx(1.5 / 4)
+    assert made.owned[2, 2, CENTER] == 1
 
 
 # A cell in the box of row 0, far from any disc. Its code; whether row 0 has a labelled
@@ -262,8 +293,15 @@ def test_the_fraction_is_of_what_is_known():
     made = make(batch)
     np.testing.assert_allclose(made.maps.person[8, 8], 1 / 3)
     assert made.asked_person[8, 8] == 1
-    batch.people[16:18, 16] = UNKNOWN_MASK  # less than half is known
-    assert make(batch).asked_person[8, 8] == 0
+
+
+def test_where_little_is_known_the_fraction_is_of_the_whole_cell():
+    """Else a person in a crowd would grow by a cell."""
+    batch = add(picture(), 0, (0, 0, 32, 32))
+    batch.people[15:18, 15:18] = [[IGNORE, IGNORE, 1]] * 3
+    made = make(batch)
+    np.testing.assert_allclose(made.maps.person[8, 8], 1 / 4)
+    assert made.asked_person[8, 8] == 0
 
 
 def test_body_is_closeness_in_units_of_the_person():

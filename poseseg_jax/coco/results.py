@@ -24,9 +24,10 @@ from poseseg_jax.structs import Array, Instances
 
 MASK_LEVEL = 0.5
 _DECIMALS = 6  # of scores; enough to keep their order
-_MARGIN = (
-    1  # cells around those that can reach the level: bilinear sampling looks there
-)
+# Bicubic sampling looks 2 cells around, and between cells it overshoots them: by the
+# square of 2 * 19/32, with OpenCV's coefficient of -3/4.
+_MARGIN = 2
+_OVERSHOOT = (19 / 16) ** 2
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,13 @@ def resample_mask(
     size: tuple[int, int],
     level: float = MASK_LEVEL,
 ) -> Bool[np.ndarray, "h w"]:
-    """A soft mask sampled bilinearly at every original pixel, and cut at `level`.
+    """A soft mask sampled bicubically at every original pixel, and cut at `level`.
+
+    A fraction of a cell is a mean over pixels. Between such means, a cubic finds the
+    outline of small people better than a line does.
+
+    Memory: 5 bytes for each pixel of the part of the picture where the mask can reach
+    the level, beside the answer, whatever the number of people.
 
     Args:
       mask: probability per cell. Beyond the outer cells, the nearest one counts.
@@ -107,7 +114,7 @@ def resample_mask(
     """
     height, width = size
     pixels = np.zeros((height, width), bool)
-    rows, columns = np.nonzero(mask >= level)
+    rows, columns = np.nonzero(mask >= level / _OVERSHOOT)
     if not len(rows):
         return pixels
     y0, y1 = _reach(rows, mask.shape[0])
@@ -124,7 +131,7 @@ def resample_mask(
         mask.astype(np.float32),
         from_corner,
         (int(right - left), int(bottom - top)),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
     pixels[top:bottom, left:right] = soft >= level

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from poseseg_jax.decode import peaks
 from poseseg_jax.decode.peaks import Candidates
 from poseseg_jax.geometry import bilinear
 from poseseg_jax.skeleton import CENTER, NUM_ANCHORS, Skeleton
@@ -21,12 +22,15 @@ def grow(
     skeleton: Skeleton,
     stride: int,
     refine_steps: int,
+    snap_radius: float = 0.0,
+    peaks_per_anchor: int = 1,
 ) -> Float[Array, "C A 2"]:
     """Follows the mid offsets from every candidate to all anchors of its person.
 
-    All candidates walk at once, level by level of the skeleton's breadth-first walk;
-    no detection is snapped to (PersonLab). Anchors that cannot be reached stay at the
-    candidate's own position.
+    All candidates walk at once, level by level of the skeleton's breadth-first walk.
+    Anchors that cannot be reached stay at the candidate's own position. PersonLab snaps
+    to no detection; with `snap_radius` a landing moves to the nearest candidate of its
+    type, if there is one within reach, before the walk goes on (PosePlusSeg).
 
     Args:
       candidates: where to start.
@@ -34,10 +38,13 @@ def grow(
       skeleton: the edges to follow.
       stride: input px per cell.
       refine_steps: how often a landing is corrected by the short offset found there.
+      snap_radius: input px; 0: no snapping.
+      peaks_per_anchor: candidates of each anchor among those to snap to.
 
     Returns:
       Anchor positions, input px.
     """
+    places = peaks.of_each_anchor(candidates, count=peaks_per_anchor)
     edge, depth = (jnp.asarray(table) for table in skeleton.walks())
     edge, depth = edge[candidates.anchor], depth[candidates.anchor]
     parent = jnp.asarray(skeleton.sources)[edge]
@@ -48,8 +55,26 @@ def grow(
         landing = start + bilinear(mid, start / stride, edge)
         for _ in range(refine_steps):
             landing += bilinear(short, landing / stride, target)
+        if snap_radius > 0:
+            landing = _snap(landing, *places, radius=snap_radius)
         pose = jnp.where((depth == level)[..., None], landing, pose)
     return pose
+
+
+def _snap(
+    landing: Float[Array, "C A 2"],
+    places: Float[Array, "A n 2"],
+    exists: Bool[Array, "A n"],
+    *,
+    radius: float,
+) -> Float[Array, "C A 2"]:
+    """Each landing, or the nearest place of its anchor within `radius`."""
+    distance = jnp.linalg.norm(landing[:, :, None] - places, axis=-1)  # [C A n]
+    distance = jnp.where(exists, distance, jnp.inf)
+    nearest = jnp.argmin(distance, axis=-1)
+    place = places[jnp.arange(places.shape[0]), nearest]
+    is_near = jnp.min(distance, axis=-1) <= radius
+    return jnp.where(is_near[..., None], place, landing)
 
 
 def agreement(
@@ -101,16 +126,39 @@ def _ways_back(skeleton: Skeleton) -> Int[np.ndarray, " E"]:
     return np.array([skeleton.edges.index((b, a)) for a, b in skeleton.edges])
 
 
+def settle_claims(
+    pose: Float[Array, "D A 2"],
+    weight: Float[Array, "D A"],
+    *,
+    radius: float,
+) -> Float[Array, "D A"]:
+    """Weights of joints, 0 for those that belong more surely to another pose.
+
+    A joint within `radius` px of another pose's joint of that type is one joint, found
+    twice: the way to a joint that is not to be seen ends at a neighbour's. The centre
+    is everybody's own.
+
+    Args:
+      pose: input px.
+      weight: how sure each pose is of each joint; 0 for empty slots.
+      radius: input px.
+    """
+    distance = jnp.linalg.norm(pose[:, None] - pose[None], axis=-1)  # [i j A]
+    taken = (distance <= radius) & (weight[:, None] > weight[None])
+    is_joint = jnp.arange(NUM_ANCHORS) != CENTER
+    return jnp.where(jnp.any(taken, axis=0) & is_joint, 0.0, weight)
+
+
 def suppress(
     candidates: Candidates,
     pose: Float[Array, "C A 2"],
     *,
     radius: float,
-    center_radius: float | None,
+    center_radius: Float[Array, " C"] | None,
 ) -> Bool[Array, " C"]:
     """Greedy suppression of candidates that an already kept pose explains.
 
-    In the order of scores, a candidate is kept unless a kept pose has its anchor of
+    In the order of scores, a candidate is kept unless a kept pose has its joint of
     the candidate's type within `radius` px, or its centre near the candidate's.
     Computed as the fixed point of keep_j = not any_i (keep_i and i explains j): as an i
     always ranks above its j, the iteration settles from the top down and equals the
@@ -120,7 +168,8 @@ def suppress(
       candidates: best first.
       pose: of each candidate, input px.
       radius: input px.
-      center_radius: input px; None: poses have no centre to compare.
+      center_radius: of each pose, within which another's centre is its own, input px;
+        None: poses have no centre to compare.
     """
     own = pose[:, candidates.anchor]  # [i j 2]: pose i's anchor of candidate j's type
     distance = jnp.linalg.norm(own - candidates.position, axis=-1)
@@ -128,7 +177,8 @@ def suppress(
     if center_radius is not None:
         center = pose[:, CENTER]
         apart = jnp.linalg.norm(center[:, None] - center, axis=-1)
-        explains |= apart <= center_radius
+        explains &= candidates.anchor != CENTER
+        explains |= apart <= center_radius[:, None]
     rank = jnp.arange(len(candidates.score))
     explains &= rank[:, None] < rank
     valid = candidates.score > 0

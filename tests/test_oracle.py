@@ -1,0 +1,96 @@
+"""The experiment that decodes ground truth, at a size that tests can afford."""
+
+import csv
+import json
+
+import pytest
+
+from experiments import oracle
+from tests import coco_files, documented
+
+SMALL = {"train.image_size": 129, "representation.radius": 16.0}
+
+
+@pytest.fixture
+def truth(tmp_path):
+    """Two people, one without keypoints, one without a mask; a crowd; an empty one."""
+    people = [
+        coco_files.person(1, 1, box=(8, 6, 40, 80)),
+        coco_files.person(2, 1, box=(60, 10, 44, 76), labelled=0),
+        coco_files.person(3, 2, box=(30, 20, 50, 60), segmentation=[]),
+        coco_files.person(4, 2, box=(80, 60, 30, 30), iscrowd=1),
+    ]
+    images = [coco_files.image(n, height=96, width=128) for n in (1, 2, 3)]
+    return coco_files.write_json(
+        tmp_path / "truth.json", coco_files.document(images, people)
+    )
+
+
+def test_everybody_comes_back_and_the_files_tell(truth, tmp_path):
+    scores = oracle.run(truth, tmp_path / "out", SMALL)
+    assert scores["keypoints/AP"] == pytest.approx(1, abs=0.02)
+    assert 0.85 < scores["segm/AP"] <= scores["grid/segm/AP"]
+    written = json.loads((tmp_path / "out/oracle.json").read_text())
+    assert written["images"] == 3
+    assert written["ms_per_image"] > 0
+    assert written["choices"]["skeleton"] == "center"
+    assert {key: written[key] for key in scores} == scores
+    assert not (tmp_path / "out/oracle.csv").exists()
+
+
+def test_the_table_has_a_row_for_every_choice_that_differs(truth, tmp_path):
+    variants = [
+        ("size", "129", {"train.image_size": 129}),  # as it is: no row
+        ("masks", "hard", {"masks": "hard"}),
+    ]
+    oracle.run(truth, tmp_path, SMALL, variants)
+    with (tmp_path / "oracle.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["choice"], row["value"]) for row in rows] == [
+        ("as it is", "129"),
+        ("masks", "hard"),
+    ]
+    assert float(rows[1]["segm/AP"]) <= float(rows[0]["segm/AP"])
+    table = (tmp_path / "oracle.md").read_text().splitlines()
+    assert len(table) == 4
+    assert len({line.count("|") for line in table}) == 1
+
+
+@pytest.mark.parametrize("choice", oracle.VARIANTS, ids=lambda choice: str(choice[:2]))
+def test_every_choice_is_one_that_a_run_could_make(choice):
+    usual = {"train.image_size": 513}
+    assert oracle.case(usual | choice[2]) != oracle.case(usual)
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"masks": "blurred"}, "masks"),
+        ({"train.image_size": 100}, "100"),
+        ({"representation.map_stride": 4, "representation.person_stride": 3}, "3"),
+    ],
+)
+def test_what_no_run_could_have_is_refused(changes, word):
+    with pytest.raises(ValueError, match=word):
+        oracle.case(changes)
+
+
+def test_the_command_measures_what_it_was_asked_for(truth, tmp_path):
+    choices = ("--size=97", "--skeleton=tree", "--person_stride=4", "--masks=hard")
+    files = (f"--annotations={truth}", f"--output={tmp_path}/o")
+    done = documented.run("experiments.oracle", *files, *choices, "--radius=12")
+    assert done.returncode == 0, done.stderr
+    written = json.loads((tmp_path / "o/oracle.json").read_text())
+    assert json.loads(done.stdout).items() <= written.items()
+    chosen = {"size": 97, "skeleton": "tree", "person_stride": 4, "masks": "hard"}
+    assert (chosen | {"map_stride": 4, "radius": 12.0}).items() <= written[
+        "choices"
+    ].items()
+
+
+def test_a_missing_file_is_named():
+    given = ("--annotations=nowhere.json", "--output=o")
+    done = documented.run("experiments.oracle", *given)
+    assert done.returncode == 1
+    assert "nowhere.json" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
