@@ -123,9 +123,19 @@ def _model():
         "bottleneck_stride": "3x3",
         "neck": "fpn",  # "fpn", or "upsample": heads at output_stride
         "neck_channels": 256,
-        "refine_steps": 2,  # recurrent offset refinement, 0: none
+        # Learned refinement: networks that see features and maps, and correct the maps.
+        # All of them are supervised, see loss.intermediate_weight.
+        "refine_stages": 0,  # how many, one after the other
+        "refine_channels": 64,
+        # "keypoint" (heatmap, body, short, mid), "mask" (person, long) or "both".
+        "refine_maps": "both",
+        "refine_steps": 2,  # recurrent offset refinement, after them, 0: none
+        # False: neither a head nor a loss; the heatmaps' maximum stands for the map.
+        "body_map": True,
         "norm": "live",  # of the backbone: "live", or "frozen" as pretrained
         "dtype": "bfloat16",  # of the computation; parameters are float32
+        # Residual blocks are computed again for the gradient: less memory, more time.
+        "remat": False,
         "pretrained": "",  # ImageNet weights of the backbone, .safetensors
         # True: layers that the file lacks start fresh; False: they are an error.
         "pretrained_partial": False,
@@ -143,6 +153,8 @@ def _loss():
         "body": 0.5,
         "positive_weight": 4.0,  # of heatmap cells inside a disc against those outside
         "hard_keypoint_weight": 1.0,  # of hidden (v=1) against visible (v=2) keypoints
+        # Of the maps before each refinement against the last ones, 0: they are free.
+        "intermediate_weight": 1.0,
     }
 
 

@@ -157,7 +157,9 @@ def _entry(line: str) -> dict[str, Any]:
 
 
 def _in_words(values: Mapping[str, float | None]) -> str:
-    shown = {name: value for name, value in values.items() if "crowd/" not in name}
+    """Without the numbers by crowding and of a network's early stages: too many."""
+    hidden = ("crowd/", "/stage")
+    shown = {k: v for k, v in values.items() if not any(part in k for part in hidden)}
     return "  ".join(
         f"{name} {'-' if value is None else format(value, '.4g')}"
         for name, value in shown.items()

@@ -23,6 +23,7 @@ class LossSettings:
       heatmap, person, short, mid, long, body: weight of each map's term.
       positive_weight: of heatmap cells inside a disc against those outside.
       hard_keypoint_weight: of hidden against visible keypoints, in the offset terms.
+      intermediate_weight: of each stage of the network against the last one.
     """
 
     heatmap: float
@@ -33,6 +34,7 @@ class LossSettings:
     body: float
     positive_weight: float
     hard_keypoint_weight: float
+    intermediate_weight: float
 
 
 TERMS = ("heatmap", "person", "short", "mid", "long", "body")
@@ -90,19 +92,37 @@ def terms(
 
 
 def total(
-    stages: tuple[Maps, ...], targets: Targets, *, radius: float, settings: LossSettings
+    stages: tuple[Maps, ...],
+    targets: Targets,
+    *,
+    radius: float,
+    settings: LossSettings,
+    names: tuple[str, ...] = TERMS,
 ) -> tuple[Float[Array, ""], dict[str, Mean]]:
     """The weighted sum of the terms, averaged over the stages of the network.
 
+    Args:
+      stages: Maps of every stage; the last is the answer.
+      targets: the same for all.
+      radius: of the discs, input px.
+      settings: weights of the terms, and of the stages before the last.
+      names: the terms there are: without those of maps that have no head.
+
     Returns:
-      The loss to descend and the unweighted terms of the last stage, plus "total".
+      The loss to descend, and a report: it as "total", the unweighted terms of the last
+      stage as "heatmap", ..., and those of an earlier one as "stage0/heatmap", ...
     """
+    last = len(stages) - 1
+    weights = [settings.intermediate_weight] * last + [1.0]
     loss = jnp.zeros(())
     report = {}
-    for maps in stages:
-        report = terms(
+    for number, (maps, weight) in enumerate(zip(stages, weights, strict=True)):
+        found = terms(
             maps, targets, radius=radius, positive_weight=settings.positive_weight
         )
-        weighted = (getattr(settings, name) * report[name].compute() for name in TERMS)
-        loss += sum(weighted) / len(stages)
+        found = {name: found[name] for name in TERMS if name in names}
+        weighted = (getattr(settings, n) * mean.compute() for n, mean in found.items())
+        loss += sum(weighted) * (weight / sum(weights))
+        stage = "" if number == last else f"stage{number}/"
+        report |= {f"{stage}{name}": mean for name, mean in found.items()}
     return loss, {"total": Mean(loss, jnp.ones(())), **report}

@@ -78,7 +78,11 @@ def _step(
             mutable=["batch_stats"],
         )
         loss, terms = losses.total(
-            stages, truth, radius=representation.radius, settings=settings.loss
+            stages,
+            truth,
+            radius=representation.radius,
+            settings=settings.loss,
+            names=poseseg.supervised(settings.model),
         )
         return loss, (terms, updates["batch_stats"])
 

@@ -73,7 +73,9 @@ def evaluate_shapes(parsed: Settings) -> None:
     assert jax.tree.structure(after) == jax.tree.structure(state)
     for old, new in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
         assert (old.shape, old.dtype) == (new.shape, new.dtype)
-    assert report.keys() == {"total", "gradient_norm", *TERMS}
+    # The base configs refine offsets, so that what the heads say is a stage before.
+    earlier = {f"stage0/{name}" for name in TERMS if parsed.model.refine_steps}
+    assert report.keys() == {"total", "gradient_norm", *TERMS, *earlier}
     for value in report.values():
         assert (value.shape, value.dtype) == ((), jnp.float32)
 
@@ -181,6 +183,8 @@ NAN, INF = float("nan"), float("inf")
         ("optim__schedule", "step", "optim.schedule is 'step'; there are .*'cosine'"),
         ("loss__heatmap", -1.0, "loss.heatmap is -1.0; it must be at least 0"),
         ("loss__mid", NAN, "loss.mid is nan"),
+        ("loss__intermediate_weight", -1.0, "loss.intermediate_weight is -1.0"),
+        ("model__refine_maps", "all", "model.refine_maps is 'all'; there are .*'mask'"),
         ("loss__positive_weight", INF, "loss.positive_weight is inf"),
         ("representation__radius", 0.0, "representation.radius is 0.0"),
         ("representation__body_sigma", 0.0, "representation.body_sigma is 0.0"),

@@ -27,6 +27,7 @@ SETTINGS = LossSettings(
     body=0.5,
     positive_weight=3.0,
     hard_keypoint_weight=1.0,
+    intermediate_weight=1.0,
 )
 REPRESENTATION = Representation(SKELETONS["center"], RADIUS, 4, 2, 0.1)
 
@@ -67,13 +68,14 @@ def terms(maps: Maps, truth: Targets) -> dict:
     return {name: mean.compute() for name, mean in means.items()}
 
 
-@functools.partial(jax.jit, static_argnames="settings")
-def compiled_total(stages, truth, settings):
-    return losses.total(stages, truth, radius=RADIUS, settings=settings)
+@functools.partial(jax.jit, static_argnames=("settings", "names"))
+def compiled_total(stages, truth, settings, names):
+    return losses.total(stages, truth, radius=RADIUS, settings=settings, names=names)
 
 
-def total(*stages, truth, **changes):
-    return compiled_total(stages, truth, dataclasses.replace(SETTINGS, **changes))
+def total(*stages, truth, names=TERMS, **changes):
+    settings = dataclasses.replace(SETTINGS, **changes)
+    return compiled_total(stages, truth, settings, names)
 
 
 def assert_same(got: dict, expected: dict):
@@ -278,6 +280,40 @@ def test_stages_are_averaged_and_the_last_is_reported():
     np.testing.assert_allclose(total(last, last, truth=truth)[0], alone[1], rtol=1e-6)
     reported = {name: report[name].compute() for name in TERMS}
     assert_same(reported, terms(last, truth))
+
+
+def test_earlier_stages_are_reported_by_their_number():
+    """The heads' are stage 0; so one sees whether a later stage is better."""
+    truth = make_targets(0, 1)
+    stages = [random_like(truth.maps, seed) for seed in (1, 2, 3)]
+    _, report = total(*stages, truth=truth)
+    prefixes = ("stage0/", "stage1/", "")
+    names = {f"{prefix}{name}" for prefix in prefixes for name in TERMS}
+    assert report.keys() == {"total", *names}
+    for prefix, maps in zip(prefixes, stages, strict=True):
+        reported = {name: report[prefix + name].compute() for name in TERMS}
+        assert_same(reported, terms(maps, truth))
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.25, 3.0])
+def test_earlier_stages_weigh_what_they_are_told(weight):
+    truth = make_targets(0, 1)
+    stages = [random_like(truth.maps, seed) for seed in (1, 2, 3)]
+    alone = [total(maps, truth=truth)[0] for maps in stages]
+    loss, _ = total(*stages, truth=truth, intermediate_weight=weight)
+    expected = np.average(alone, weights=[weight, weight, 1.0])
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def test_a_map_without_a_head_costs_nothing_and_is_not_reported():
+    truth = make_targets(0, 1)
+    maps = random_like(truth.maps)
+    learned = tuple(name for name in TERMS if name != "body")
+    loss, report = total(maps, maps, truth=truth, names=learned)
+    assert report.keys() == {"total", *learned, *(f"stage0/{name}" for name in learned)}
+    np.testing.assert_allclose(loss, total(maps, truth=truth, body=0.0)[0], rtol=1e-6)
+    other = dataclasses.replace(maps, body=maps.body + 1)
+    assert total(other, other, truth=truth, names=learned)[0] == loss
 
 
 @pytest.mark.parametrize("weight", [0.5, 1.0, 4.0])

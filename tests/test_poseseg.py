@@ -2,6 +2,7 @@
 
 import dataclasses
 from functools import cache, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ from poseseg_jax.models import poseseg
 from poseseg_jax.models.poseseg import ModelSettings, build, largest_stride
 from poseseg_jax.representation import Representation
 from poseseg_jax.skeleton import SKELETONS
-from tests.drawn import draw_variables, mirror_kernels
+from tests.drawn import FAST, draw_variables, mirror_kernels
 
 REPRESENTATION = Representation(
     skeleton=SKELETONS["center"],
@@ -31,6 +32,7 @@ def _settings(preset="tiny", **changes):
 
 
 SMALL = _settings(width=0.25, neck_channels=16, refine_steps=0)
+REFINED = dataclasses.replace(SMALL, refine_stages=1, refine_channels=8)
 
 
 def _images(side=33, seed=0, batch=2):
@@ -63,7 +65,8 @@ def _training_step(settings):
         leaves = jax.tree.leaves(stages)
         return sum(jnp.abs(leaf - 0.1).mean() for leaf in leaves), updated
 
-    gradient, updated = jax.jit(jax.grad(loss, has_aux=True))(variables["params"])
+    step = jax.jit(jax.grad(loss, has_aux=True), compiler_options=FAST)
+    gradient, updated = step(variables["params"])
     return gradient, updated["batch_stats"], variables["batch_stats"]
 
 
@@ -118,6 +121,48 @@ def test_each_stage_is_given_and_they_share_what_is_not_refined():
         assert np.abs(getattr(raw, name) - getattr(refined, name)).max() > 0
 
 
+def test_learned_stages_follow_the_heads_and_offsets_are_refined_last():
+    settings = dataclasses.replace(REFINED, refine_stages=2, refine_steps=1)
+    stages, variables = _shapes(settings, _images())
+    assert len(stages) == 4
+    shape_of = partial(jax.tree.map, jnp.shape)
+    assert all(shape_of(stage) == shape_of(stages[0]) for stage in stages)
+    parts = variables["params"].keys()
+    assert parts == {"backbone", "neck", "heads", "refine1", "refine2"}
+
+
+def test_learned_refinement_changes_every_map():
+    raw, refined = _test_time(REFINED)(_variables(REFINED), _images())
+    for name in ("heatmap", "short", "mid", "long", "person", "body"):
+        assert np.abs(getattr(raw, name) - getattr(refined, name)).max() > 0.01, name
+
+
+def test_learned_stages_leave_the_rest_of_the_network_as_it_was():
+    """Its initial values too: so that two runs differ in what was changed."""
+
+    def initial(settings) -> Any:
+        init = partial(build(settings, REPRESENTATION).init, train=False)
+        init = jax.jit(init, compiler_options=FAST)
+        return init(jax.random.key(0), _images())["params"]
+
+    plain, refined = initial(SMALL), initial(REFINED)
+    for part, values in plain.items():
+        jax.tree.map(np.testing.assert_array_equal, values, refined[part])
+
+
+def test_a_body_map_that_is_left_out_has_neither_head_nor_loss():
+    without = dataclasses.replace(REFINED, body_map=False)
+    (_, maps), variables = _shapes(without, _images())
+    _, whole = _shapes(REFINED, _images())
+    for part in ("heads", "refine1"):
+        parts = variables["params"][part].keys()
+        assert whole["params"][part].keys() - parts == {"body"}
+    assert maps.body.shape == maps.heatmap.shape[:-1], "decoders need not know"
+    names = poseseg.supervised(REFINED)
+    assert set(names) - set(poseseg.supervised(without)) == {"body"}
+    assert set(names) == {"heatmap", "short", "mid", "long", "person", "body"}
+
+
 def test_refinement_has_no_parameters():
     _, without = _shapes(SMALL, _images())
     _, refined = _shapes(dataclasses.replace(SMALL, refine_steps=2), _images())
@@ -126,7 +171,9 @@ def test_refinement_has_no_parameters():
 
 @pytest.mark.parametrize(("norm", "moves"), [("live", True), ("frozen", False)])
 def test_only_live_norms_move_the_statistics(norm, moves):
-    _, after, before = _training_step(dataclasses.replace(SMALL, norm=norm))
+    stages = {"live": 1, "frozen": 0}[norm]
+    settings = dataclasses.replace(REFINED, norm=norm, refine_stages=stages)
+    _, after, before = _training_step(settings)
     for part in before:
         pairs = zip(
             jax.tree.leaves(after[part]), jax.tree.leaves(before[part]), strict=True
@@ -135,8 +182,9 @@ def test_only_live_norms_move_the_statistics(norm, moves):
         assert all(bool((new != old).any()) == expected for new, old in pairs), part
 
 
-def test_frozen_norms_are_the_backbones_and_no_others():
-    settings = dataclasses.replace(SMALL, norm="frozen")
+@pytest.mark.parametrize("backbone", ["tiny", "resnet18", "resnet50"])
+def test_frozen_norms_are_the_backbones_and_no_others(backbone):
+    settings = dataclasses.replace(REFINED, norm="frozen", backbone=backbone)
     _, variables = _shapes(settings, _images())
     is_frozen = poseseg.frozen_parameters(settings)
     names = traverse_util.flatten_dict(variables["params"], sep="/")
@@ -147,9 +195,10 @@ def test_frozen_norms_are_the_backbones_and_no_others():
     assert poseseg.frozen_parameters(SMALL) is None
 
 
-@pytest.mark.parametrize("norm", poseseg.NORMS)
-def test_every_parameter_is_trained(norm):
-    gradient, _, _ = _training_step(dataclasses.replace(SMALL, norm=norm))
+@pytest.mark.parametrize(("norm", "stages"), [("live", 1), ("frozen", 0)])
+def test_every_parameter_is_trained(norm, stages):
+    settings = dataclasses.replace(REFINED, norm=norm, refine_stages=stages)
+    gradient, _, _ = _training_step(settings)
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
         assert np.isfinite(leaf).all(), path
         assert np.abs(leaf).max() > 0, path
@@ -167,13 +216,13 @@ def test_a_picture_does_not_depend_on_its_neighbours_at_test_time():
         assert np.abs(one[1] - other[1]).max() > 0
 
 
-@pytest.mark.parametrize("neck", ["fpn", "upsample"])
-def test_a_mirrored_picture_gives_mirrored_maps(neck):
+@pytest.mark.parametrize(("neck", "stages"), [("fpn", 1), ("upsample", 0)])
+def test_a_mirrored_picture_gives_mirrored_maps(neck, stages):
     """Of kernels symmetric along x: every cell then sits where its pixel sits."""
-    settings = dataclasses.replace(SMALL, neck=neck)
+    settings = dataclasses.replace(REFINED, neck=neck, refine_stages=stages)
     variables, images = mirror_kernels(_variables(settings)), _images()
-    (maps,) = _test_time(settings)(variables, images)
-    (mirrored,) = _test_time(settings)(variables, images[:, :, ::-1])
+    *_, maps = _test_time(settings)(variables, images)
+    *_, mirrored = _test_time(settings)(variables, images[:, :, ::-1])
     for name in ("heatmap", "short", "mid", "long", "person", "body"):
         got, expected = getattr(mirrored, name)[:, :, ::-1], getattr(maps, name)
         size = np.abs(expected).max()
@@ -193,6 +242,9 @@ def test_a_mirrored_picture_gives_mirrored_maps(neck):
         ({"width": 0.0}, "must be positive"),
         ({"neck_channels": 0}, "at least 1"),
         ({"refine_steps": -1}, "at least 0"),
+        ({"refine_stages": -1}, "refine_stages is -1; it must be at least 0"),
+        ({"refine_channels": 0}, "refine_channels is 0; it must be at least 1"),
+        ({"refine_maps": "all"}, "there are .'both', 'keypoint', 'mask'"),
     ],
 )
 def test_unknown_settings_are_refused(changes, message):

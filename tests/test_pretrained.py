@@ -1,18 +1,27 @@
 """ImageNet weights: every name and every shape, or an error that says which."""
 
 import dataclasses
+import functools
+import logging
 import pickle
+from functools import partial
+from typing import Any
 
+import cv2
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from configs.base import get_config
-from poseseg_jax.models.poseseg import ModelSettings, build
+from poseseg_jax.models import resnet
+from poseseg_jax.models.poseseg import MEAN, NORM_EPSILON, STD, ModelSettings, build
 from poseseg_jax.models.pretrained import load_backbone
 from poseseg_jax.representation import Representation
 from poseseg_jax.skeleton import SKELETONS
+from tests import torch_resnets
 
 REPRESENTATION = Representation(SKELETONS["center"], 32.0, 4, 2, 0.1)
 SETTINGS = dataclasses.replace(
@@ -21,6 +30,7 @@ SETTINGS = dataclasses.replace(
 FIRST_STAGE = ("conv1.", "bn1.", "layer1.")
 
 
+@functools.cache
 def _variables(settings):
     """The shapes of a network's variables."""
     network = build(settings, REPRESENTATION)
@@ -34,30 +44,10 @@ VARIABLES = _variables(SETTINGS)
 
 
 def _resnet18():
-    """torchvision's names and shapes, written down from its definition."""
-    tensors = {}
-
-    def add(conv, norm, out, inputs, size):
-        tensors[f"{conv}.weight"] = (out, inputs, size, size)
-        for leaf in ("weight", "bias", "running_mean", "running_var"):
-            tensors[f"{norm}.{leaf}"] = (out,)
-        tensors[f"{norm}.num_batches_tracked"] = ()
-
-    add("conv1", "bn1", 64, 3, 7)
-    channels = (64, 64, 128, 256, 512)
-    for stage in (1, 2, 3, 4):
-        before, out = channels[stage - 1], channels[stage]
-        for block in (0, 1):
-            name = f"layer{stage}.{block}"
-            add(f"{name}.conv1", f"{name}.bn1", out, out if block else before, 3)
-            add(f"{name}.conv2", f"{name}.bn2", out, out, 3)
-        if stage > 1:
-            name = f"layer{stage}.0.downsample"
-            add(f"{name}.0", f"{name}.1", out, before, 1)
-    tensors["fc.weight"], tensors["fc.bias"] = (1000, 512), (1000,)
+    """A file's tensors, each of them of one number that no other has nearby."""
     return {
         name: np.full(shape, index % 50, np.float16)
-        for index, (name, shape) in enumerate(tensors.items())
+        for index, (name, shape) in enumerate(torch_resnets.shapes("resnet18").items())
     }
 
 
@@ -101,22 +91,58 @@ def test_missing_layers_start_fresh_only_when_allowed(tmp_path):
         if name.startswith(FIRST_STAGE)
     }
     path = _save(tmp_path / "part.safetensors", tensors)
-    with pytest.raises(ValueError, match=r"lacks 75 of the 100.*layer2, layer3"):
+    with pytest.raises(
+        ValueError, match=r"lacks 75 of the 100.*layer2, layer3, layer4"
+    ):
         load_backbone(path, VARIABLES, settings=SETTINGS)
     allowed = dataclasses.replace(SETTINGS, pretrained_partial=True)
     loaded, report = load_backbone(path, VARIABLES, settings=allowed)
-    assert str(report) == "25 tensors loaded; layer2, layer3, layer4 start fresh"
+    said = "25 tensors loaded; 75 start fresh (layer2, layer3, layer4)"
+    assert str(report) == said
     ours = VARIABLES["params"]["backbone"]
     for name, layer in loaded["params"]["backbone"].items():
         replaced = jax.tree.leaves(layer)[0] is not jax.tree.leaves(ours[name])[0]
         assert replaced == name.startswith(("conv1", "bn1", "layer1")), name
 
 
+def test_single_tensors_that_start_fresh_are_named(tmp_path):
+    tensors = _resnet18()
+    del tensors["layer3.1.bn2.bias"]
+    path = _save(tmp_path / "nearly.safetensors", tensors)
+    allowed = dataclasses.replace(SETTINGS, pretrained_partial=True)
+    _, report = load_backbone(path, VARIABLES, settings=allowed)
+    said = "99 tensors loaded; 1 start fresh (layer3.1.bn2.bias)"
+    assert str(report) == f"{said}; the classifier (fc) is not used"
+
+
+def test_norms_that_nobody_trained_are_not_frozen(tmp_path):
+    """Their last scale would be 0, and their blocks silent for ever."""
+    tensors = {k: v for k, v in _resnet18().items() if not k.startswith("layer4.1")}
+    path = _save(tmp_path / "part.safetensors", tensors)
+    frozen = dataclasses.replace(SETTINGS, pretrained_partial=True, norm="frozen")
+    with pytest.raises(ValueError, match=r"8 tensors of norms, such as layer4.1.bn1.b"):
+        load_backbone(path, VARIABLES, settings=frozen)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, jnp.bfloat16])
+def test_weights_of_any_precision_become_float32(tmp_path, dtype):
+    tensors = {k: v.astype(dtype) for k, v in _resnet18().items()}
+    path = _save(tmp_path / "r18.safetensors", tensors)
+    loaded, _ = load_backbone(path, VARIABLES, settings=SETTINGS)
+    leaf = loaded["params"]["backbone"]["layer2_0"]["bn1"]["scale"]
+    assert leaf.dtype == np.float32
+    np.testing.assert_array_equal(leaf, tensors["layer2.0.bn1.weight"].astype("f4"))
+
+
 @pytest.mark.parametrize(
     ("change", "metadata", "message"),
     [
         ({"conv1.weight": (64, 3, 3, 3)}, {}, r"conv1.weight has the shape \(3, 3, 3"),
-        ({"layer5.0.conv1.weight": (1, 1, 1, 1)}, {}, "1 of its .*'layer5.0.conv1"),
+        (
+            {"layer5.0.conv1.weight": (1, 1, 1, 1)},
+            {},
+            "no layer5.0.conv1.w.*first of 1",
+        ),
         ({"bn1.bias": None}, {}, "bn1.bias has values that are not finite"),
         ({}, {"stride": "in the FIRST 1x1 convolution"}, 'to "1x1"'),
         ({}, {"bn_eps": "1e-3"}, "epsilon 0.001"),
@@ -141,29 +167,159 @@ def test_weights_of_another_backbone_are_refused(tmp_path, backbone):
         load_backbone(path, _variables(settings), settings=settings)
 
 
-def test_only_safetensors_are_read(tmp_path):
-    path = tmp_path / "weights.safetensors"
-    path.write_bytes(pickle.dumps({"conv1.weight": [0.0]}))
-    with pytest.raises(ValueError, match=r"not a \.safetensors file.*Pickled"):
+@pytest.mark.parametrize("name", ["resnet34", "resnet50", "resnet101", "resnet152"])
+def test_a_file_of_another_depth_is_recognised(tmp_path, name):
+    # Shapes of one number each: what is asked of here is names.
+    tensors = {key: np.zeros(1, "f4") for key in torch_resnets.shapes(name)}
+    path = _save(tmp_path / "deep.safetensors", tensors)
+    with pytest.raises(ValueError, match=f"those of a {name}; set model.backbone"):
         load_backbone(path, VARIABLES, settings=SETTINGS)
+
+
+# A tensor of each kind of network that is not read, and what is said of it.
+RELATIVES = {
+    "conv1.0.weight": 'three convolutions, as in timm\'s "d"',
+    "layer1.0.downsample.2.weight": "pooling in the shortcut",
+    "layer1.0.se.fc1.weight": "attention",
+    "layer2.0.aa.filt": "blurred pooling",
+    "layer1.0.convs.0.weight": "abreast",
+    "conv1.bias": "biases",
+    "resnet.embedder.embedder.convolution.weight": "transformers library",
+    "stages.0.blocks.0.conv1.weight": "another family",
+    "module.conv1.weight": "prefix",
+    "something.else": "no network is known",
+}
+
+
+@pytest.mark.parametrize("name", RELATIVES)
+def test_what_is_not_supported_is_named_by_its_first_surprising_tensor(tmp_path, name):
+    path = _save(tmp_path / "odd.safetensors", {name: np.zeros(1, "f4")})
+    with pytest.raises(ValueError, match=f"no {name}.*{RELATIVES[name]}"):
+        load_backbone(path, VARIABLES, settings=SETTINGS)
+
+
+def test_integers_are_no_weights(tmp_path):
+    tensors = _resnet18()
+    tensors["layer1.0.conv1.weight"] = tensors["layer1.0.conv1.weight"].astype("i1")
+    path = _save(tmp_path / "quantised.safetensors", tensors)
+    with pytest.raises(ValueError, match=r"layer1.0.conv1.weight is int8"):
+        load_backbone(path, VARIABLES, settings=SETTINGS)
+
+
+def test_strides_that_nobody_vouches_for_are_warned_of(tmp_path, caplog):
+    path = _save(tmp_path / "r18.safetensors", _resnet18())
+    early = dataclasses.replace(SETTINGS, bottleneck_stride="1x1")
+    with caplog.at_level(logging.WARNING):
+        load_backbone(path, VARIABLES, settings=SETTINGS)
+        assert not caplog.records
+        load_backbone(path, VARIABLES, settings=early)
+    assert "wrong for torchvision's" in caplog.text
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_pickles_are_not_read_whatever_they_are_called(tmp_path, suffix):
+    class Spring:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "sprung"), "w"))
+
+    path = tmp_path / f"resnet50{suffix}"
+    path.write_bytes(pickle.dumps(Spring(), protocol=2))
+    with pytest.raises(ValueError, match=r"not a \.safetensors file") as caught:
+        load_backbone(path, VARIABLES, settings=SETTINGS)
+    for words in (
+        "run code",
+        "torch.load",
+        "weights_only=True",
+        "resnet50.safetensors",
+    ):
+        assert words in str(caught.value)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_what_is_no_file_or_broken_is_refused(tmp_path):
     with pytest.raises(ValueError, match="there is no file"):
         load_backbone(tmp_path / "none", VARIABLES, settings=SETTINGS)
+    path = _save(tmp_path / "cut.safetensors", _resnet18())
+    path.write_bytes(path.read_bytes()[:10_000])
+    with pytest.raises(ValueError, match=r"not a \.safetensors file") as caught:
+        load_backbone(path, VARIABLES, settings=SETTINGS)
+    assert "pickle" not in str(caught.value)
+    path = _save(tmp_path / "head.safetensors", {"fc.bias": np.zeros(1000, "f4")})
+    with pytest.raises(ValueError, match="none of the tensors of a resnet18"):
+        load_backbone(path, VARIABLES, settings=SETTINGS)
 
 
-def test_published_weights_load(repository):
+PUBLISHED = dataclasses.replace(
+    SETTINGS,
+    backbone="resnet50",
+    bottleneck_stride="1x1",
+    pretrained_partial=True,
+    dtype="float32",
+)
+
+
+@pytest.fixture(scope="module")
+def published(repository):
+    """(file, variables with its weights, report)."""
     path = repository.parent / "shared" / "weights"
     path /= "resnet50_v1_imagenet_stem_layer1-3.safetensors"
     if not path.is_file():
         pytest.skip(f"published weights are not there: {path}")
-    settings = dataclasses.replace(
-        SETTINGS, backbone="resnet50", bottleneck_stride="1x1", pretrained_partial=True
-    )
-    variables = _variables(settings)
-    loaded, report = load_backbone(path, variables, settings=settings)
+    return path, *load_backbone(path, _variables(PUBLISHED), settings=PUBLISHED)
+
+
+def test_published_weights_load(published):
+    path, loaded, report = published
     tensors = load_file(path)
     assert set(report.loaded) == set(tensors)
-    assert {name.partition(".")[0] for name in report.fresh} == {"layer4"}
+    assert str(report) == "215 tensors loaded; 50 start fresh (layer4)"
     np.testing.assert_array_equal(
         loaded["params"]["backbone"]["layer2_0"]["conv2"]["kernel"],
         tensors["layer2.0.conv2.weight"].transpose(2, 3, 1, 0).astype(np.float32),
     )
+
+
+def _features(loaded, image, *, stride_in="1x1", dtype="float32"):
+    """Stride -> what the backbone says of one picture, [h w c]."""
+    layers = {
+        "conv": partial(resnet.conv_layer, use_bias=False, dtype=jnp.dtype(dtype)),
+        "norm": partial(
+            nn.BatchNorm,
+            use_running_average=True,
+            epsilon=NORM_EPSILON,
+            dtype=jnp.dtype(dtype),
+        ),
+    }
+    backbone = resnet.build_resnet(
+        "resnet50", output_stride=32, bottleneck_stride=stride_in, **layers
+    )
+    # What the file lacks is an abstract array still.
+    variables = {
+        name: jax.tree.map(
+            lambda leaf: leaf if isinstance(leaf, jax.Array) else np.zeros(leaf.shape),
+            loaded[name]["backbone"],
+        )
+        for name in ("params", "batch_stats")
+    }
+    found: Any = backbone.apply(variables, image[None])
+    return {stride: np.asarray(x[0], np.float32) for stride, x in found.items()}
+
+
+def _correlation(one, other):
+    return np.corrcoef(one.ravel(), other.ravel())[0, 1]
+
+
+def test_published_features_are_those_of_plain_numpy(published, shared_data):
+    path, loaded, _ = published
+    photograph = min((shared_data / "coco_original_sample").rglob("*.jpg"))
+    pixels = cv2.imread(str(photograph))[100:197, 200:297, ::-1]
+    image = (pixels / np.float32(255) - MEAN) / STD
+    expected = torch_resnets.forward(load_file(path), image, stride_in="1x1")
+    ends = {2: "bn1", 4: "layer1.2", 8: "layer2.3", 16: "layer3.5"}
+    for dtype, close in (("float32", 0.999999), ("bfloat16", 0.999)):
+        features = _features(loaded, image, dtype=dtype)
+        for stride, layer in ends.items():
+            alike = _correlation(features[stride], np.maximum(expected[layer], 0))
+            assert alike > close, (dtype, layer)
+    wrong = _features(loaded, image, stride_in="3x3")
+    assert _correlation(wrong[16], expected["layer3.5"]) < 0.9

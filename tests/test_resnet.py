@@ -1,6 +1,7 @@
 """Backbones: their cells, their blocks, and what dilation keeps."""
 
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -11,6 +12,7 @@ import pytest
 from poseseg_jax.models import resnet
 from poseseg_jax.models.resnet import BasicBlock, Bottleneck, ResNet, stage_grids
 from poseseg_jax.models.tiny import Tiny
+from tests import torch_resnets
 from tests.drawn import draw_variables, mirror_kernels
 
 LAYERS = {
@@ -24,6 +26,40 @@ SMALL = {
     "early stride": lambda stride: ResNet(EARLY, (1, 1, 1, 1), stride, **LAYERS),
     "tiny": lambda stride: Tiny(0.25, stride, **LAYERS),
 }
+
+
+DOWNSAMPLE = {"downsample_conv": "downsample.0", "downsample_bn": "downsample.1"}
+
+
+def torch_name(path):
+    """("layer1_0", "downsample_bn") -> "layer1.0.downsample.1"."""
+    return ".".join(DOWNSAMPLE.get(name, name.replace("_", ".")) for name in path)
+
+
+def to_flax(tensors, module):
+    """Variables of a flax module that torchvision names, by its own names."""
+    leaves = {"kernel": "weight", "scale": "weight", "bias": "bias"}
+    leaves |= {"mean": "running_mean", "var": "running_var"}
+    image = jnp.zeros((1, 33, 33, 3))
+
+    def find(path, leaf):
+        _, *layers, last = (key.key for key in path)
+        found = tensors[f"{torch_name(layers)}.{leaves[last]}"]
+        found = found.transpose(2, 3, 1, 0) if found.ndim == 4 else found
+        assert found.shape == leaf.shape, layers
+        return found
+
+    variables = jax.eval_shape(module.init, jax.random.key(0), image)
+    return jax.tree_util.tree_map_with_path(find, variables)
+
+
+def outputs_of(intermediates, path=()):
+    """(path of a module, what it said), from flax's capture_intermediates."""
+    for name, below in intermediates.items():
+        if name == "__call__":
+            yield path, below[0]
+        else:
+            yield from outputs_of(below, (*path, name))
 
 
 def _convolve(x, kernel, stride=1, dilation=1):
@@ -85,6 +121,57 @@ def test_a_block_is_its_convolutions_and_a_shortcut(
     expected = _block_oracle(x[0], variables, convolutions, stride)
     got = jax.jit(module.apply)(variables, x)[0]
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "stride_in", "output_stride"),
+    [
+        ("resnet18", "3x3", 8),
+        ("resnet34", "3x3", 32),
+        ("resnet50", "1x1", 8),
+        ("resnet101", "3x3", 16),
+        ("resnet152", "3x3", 32),
+    ],
+)
+def test_every_layer_says_what_plain_numpy_says(name, stride_in, output_stride):
+    image = np.random.default_rng(4).normal(size=(33, 49, 3)).astype(np.float32)
+    tensors = torch_resnets.draw(name)
+    options = {"stride_in": stride_in, "output_stride": output_stride}
+    expected = torch_resnets.forward(tensors, image, **options)
+    backbone = resnet.build_resnet(
+        name, output_stride=output_stride, bottleneck_stride=stride_in, **LAYERS
+    )
+    variables = to_flax(tensors, backbone)
+    # Not jitted: that compiles every kind of layer once, and not all 150 of them.
+    said: Any
+    _, said = backbone.apply(variables, image[None], capture_intermediates=True)
+    seen = {
+        torch_name(path): x for path, x in outputs_of(said["intermediates"]) if path
+    }
+    assert seen.keys() == expected.keys()
+    for layer, values in expected.items():
+        size = np.abs(values).max()
+        assert size > 0.1, f"{layer} is silent"
+        np.testing.assert_allclose(
+            seen[layer][0], values, rtol=0, atol=1e-4 * size, err_msg=layer
+        )
+
+
+@pytest.mark.parametrize("name", list(resnet.RESNETS))
+def test_parameters_are_as_many_as_published(name):
+    shapes = torch_resnets.shapes(name)
+    counted = [shape for key, shape in shapes.items() if "running" not in key]
+    counted = [shape for shape in counted if shape != ()]
+    classifier = np.prod(shapes["fc.weight"]) + 1000
+    assert sum(map(np.prod, counted)) == torch_resnets.PARAMETERS[name]
+    backbone = resnet.build_resnet(
+        name, output_stride=32, bottleneck_stride="3x3", **LAYERS
+    )
+    image = jnp.zeros((1, 33, 33, 3))
+    variables: Any = jax.eval_shape(backbone.init, jax.random.key(0), image)
+    params = variables["params"]
+    ours = sum(leaf.size for leaf in jax.tree.leaves(params))
+    assert ours == torch_resnets.PARAMETERS[name] - classifier
 
 
 @pytest.mark.parametrize(

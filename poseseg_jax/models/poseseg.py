@@ -1,5 +1,6 @@
 """The whole network: uint8 pictures in, Maps out, stage by stage."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,7 @@ from poseseg_jax import geometry
 from poseseg_jax.models import neck, resnet
 from poseseg_jax.models.heads import Heads, shallow_stride
 from poseseg_jax.models.refine import refine
+from poseseg_jax.models.refine_stages import REFINED, RefineStage
 from poseseg_jax.models.tiny import Tiny
 from poseseg_jax.representation import Representation
 from poseseg_jax.structs import Array, Maps
@@ -39,15 +41,20 @@ class ModelSettings:
     bottleneck_stride: str
     neck: str
     neck_channels: int
+    refine_stages: int
+    refine_channels: int
+    refine_maps: str
     refine_steps: int
+    body_map: bool
     norm: str
     dtype: str
+    remat: bool
     pretrained: str
     pretrained_partial: bool
 
 
 class PoseSeg(nn.Module):
-    """Backbone, neck, heads, refinement.
+    """Backbone, neck, heads, learned refinement, recurrent refinement.
 
     Attributes:
       settings: which of each.
@@ -69,8 +76,9 @@ class PoseSeg(nn.Module):
             ones. Those of a backbone with norm "frozen" never do.
 
         Returns:
-          (raw,) or, with refine_steps, (raw, refined), which share heatmap, person and
-          body. A map of stride s has (side - 1) / s + 1 cells along a side.
+          What the heads say, then what each of refine_stages makes of it, and then,
+          with refine_steps, the last of these with mid and long refined. A map of
+          stride s has (side - 1) / s + 1 cells along a side.
 
         Raises:
           ValueError: if a side does not fit.
@@ -88,13 +96,23 @@ class PoseSeg(nn.Module):
             stride = self.representation.map_stride
             channels = self.settings.neck_channels
             x = neck.Fpn(channels, stride, **layers, name="neck")(features)
-        heads = Heads(self.representation, stride, **layers, name="heads")
-        raw = heads(x, features[shallow_stride(self.representation)])
+        shallow = features[shallow_stride(self.representation)]
+        heads = Heads(
+            self.representation,
+            stride,
+            **layers,
+            body_map=self.settings.body_map,
+            name="heads",
+        )
+        stages = [heads(x, shallow)]
+        for number in range(1, self.settings.refine_stages + 1):
+            stage = self._refine_stage(stride, layers, number)
+            stages.append(stage(x, shallow, stages[-1]))
         steps = self.settings.refine_steps
-        if not steps:
-            return (raw,)
-        refine_one = partial(refine, representation=self.representation, steps=steps)
-        return raw, jax.vmap(refine_one)(raw)
+        if steps:
+            one = partial(refine, representation=self.representation, steps=steps)
+            stages.append(jax.vmap(one)(stages[-1]))
+        return tuple(stages)
 
     def _layers(self, train: bool) -> dict[str, Any]:
         dtype = jnp.dtype(self.settings.dtype)
@@ -112,13 +130,36 @@ class PoseSeg(nn.Module):
         settings = self.settings
         stride = settings.output_stride
         if settings.backbone == "tiny":
-            return Tiny(settings.width, stride, **layers, name="backbone")
+            block = resnet.block_type(resnet.BasicBlock, remat=settings.remat)
+            return Tiny(settings.width, stride, **layers, block=block, name="backbone")
         return resnet.build_resnet(
             settings.backbone,
             output_stride=stride,
             bottleneck_stride=settings.bottleneck_stride,
             **layers,
+            remat=settings.remat,
         )
+
+    def _refine_stage(
+        self, stride: int, layers: dict[str, Any], number: int
+    ) -> RefineStage:
+        settings = self.settings
+        return RefineStage(
+            self.representation,
+            stride,
+            settings.refine_channels,
+            settings.refine_maps,
+            settings.body_map,
+            **layers,
+            block=resnet.block_type(resnet.BasicBlock, remat=settings.remat),
+            name=f"refine{number}",
+        )
+
+
+def supervised(settings: ModelSettings) -> tuple[str, ...]:
+    """Names of the maps that are learned: those that a loss may ask of."""
+    names = [field.name for field in dataclasses.fields(Maps)]
+    return tuple(name for name in names if name != "body" or settings.body_map)
 
 
 def frozen_parameters(settings: ModelSettings) -> Callable[[str], bool] | None:
@@ -151,6 +192,7 @@ def build(settings: ModelSettings, representation: Representation) -> PoseSeg:
         "output_stride": resnet.OUTPUT_STRIDES,
         "bottleneck_stride": resnet.BOTTLENECK_STRIDES,
         "neck": neck.NECKS,
+        "refine_maps": REFINED,
         "norm": NORMS,
         "dtype": DTYPES,
     }
@@ -160,7 +202,13 @@ def build(settings: ModelSettings, representation: Representation) -> PoseSeg:
             raise ValueError(f"model.{field} is {value!r}; there are {values}.")
     if not 0 < settings.width < float("inf"):
         raise ValueError(f"model.width is {settings.width}; it must be positive.")
-    for field, least in {"neck_channels": 1, "refine_steps": 0}.items():
+    at_least = {
+        "neck_channels": 1,
+        "refine_stages": 0,
+        "refine_channels": 1,
+        "refine_steps": 0,
+    }
+    for field, least in at_least.items():
         value = getattr(settings, field)
         if value < least:
             raise ValueError(f"model.{field} is {value}; it must be at least {least}.")

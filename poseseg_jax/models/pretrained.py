@@ -1,8 +1,12 @@
 """ImageNet weights for the backbone, from a .safetensors file with torchvision's names.
 
-Only arrays are read; nothing in such a file can run code.
+timm's plain ResNets have the same names. Only arrays are read; nothing in such a file
+can run code.
 """
 
+import logging
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,10 @@ import numpy as np
 from flax import traverse_util
 from safetensors import SafetensorError, safe_open
 
+from poseseg_jax.models import relatives
 from poseseg_jax.models.poseseg import MEAN, NORM_EPSILON, STD, ModelSettings
+
+_log = logging.getLogger(__name__)
 
 # (collection, name in flax) -> name in torch, of the last part.
 _LEAVES = {
@@ -25,7 +32,8 @@ _LEAVES = {
 }
 _LAYERS = {"downsample_conv": "downsample.0", "downsample_bn": "downsample.1"}
 # What a classifier's file holds beside its backbone.
-_NOT_OURS = ("fc.", "num_batches_tracked")
+_CLASSIFIER = "fc."
+_COUNTER = "num_batches_tracked"
 
 
 @dataclass(frozen=True)
@@ -43,13 +51,29 @@ class Report:
     unused: tuple[str, ...]
 
     def __str__(self) -> str:
-        fresh = f"; {_parts(self.fresh)} start fresh" if self.fresh else ""
-        return f"{len(self.loaded)} tensors loaded{fresh}"
+        said = [f"{len(self.loaded)} tensors loaded"]
+        if self.fresh:
+            said.append(f"{len(self.fresh)} start fresh ({self.fresh_parts})")
+        if any(name.startswith(_CLASSIFIER) for name in self.unused):
+            said.append("the classifier (fc) is not used")
+        return "; ".join(said)
+
+    @property
+    def fresh_parts(self) -> str:
+        """What starts fresh: stages and layers, or single tensors of them."""
+        begun = {_part(name) for name in self.loaded}
+        shown = {name if _part(name) in begun else _part(name) for name in self.fresh}
+        return _some(sorted(shown), most=8)
 
 
-def _parts(names: tuple[str, ...]) -> str:
-    """The layers or stages that tensors belong to."""
-    return ", ".join(sorted({name.partition(".")[0] for name in names}))
+def _part(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _some(names: Collection[str], *, most: int) -> str:
+    rest = len(names) - most
+    more = f" and {rest} more" if rest > 0 else ""
+    return ", ".join(list(names)[:most]) + more
 
 
 def load_backbone(
@@ -72,7 +96,8 @@ def load_backbone(
     Raises:
       ValueError: if the file cannot be read, lacks a tensor (without
         `pretrained_partial`) or all of them, has one too many or of another shape or
-        with values that are not finite, or was made for another kind of network.
+        with values that are not finite, or was made for another kind of network; or if
+        norms that shall be frozen are not in it.
     """
     tensors, metadata = _read(path)
     _check_origin(path, metadata, settings)
@@ -90,7 +115,7 @@ def load_backbone(
     for name in report.loaded:
         collection, key = places[name]
         expected = ours[collection][key].shape
-        ours[collection][key] = _convert(path, name, tensors[name], expected)
+        ours[collection][key] = _convert(path, name, tensors[name], expected, settings)
     replaced = {
         collection: {
             **variables[collection],
@@ -109,10 +134,22 @@ def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return tensors, file.metadata() or {}
     except SafetensorError as error:
-        raise ValueError(
-            f"{path} is not a .safetensors file ({error}). Pickled checkpoints are not "
-            "read, because they can run code: convert them first."
-        ) from error
+        raise ValueError(_not_safetensors(Path(path), error)) from error
+
+
+def _not_safetensors(path: Path, error: Exception) -> str:
+    with path.open("rb") as file:
+        start = file.read(4)
+    said = f"model.pretrained: {path} is not a .safetensors file ({error})."
+    # A zip archive is what torch.save writes, a protocol number what it wrote before.
+    if path.suffix in (".pth", ".pt", ".bin") or start[:2] in (b"PK", b"\x80\x02"):
+        said += (
+            " It is a pickle, as torch.save writes it. Pickles are not read, because "
+            "they can run code. Convert it where torch and safetensors are installed: "
+            f"safetensors.torch.save_file(torch.load({str(path)!r}, weights_only=True),"
+            f" {str(path.with_suffix('.safetensors'))!r})"
+        )
+    return said
 
 
 def _check_origin(
@@ -123,6 +160,12 @@ def _check_origin(
         raise ValueError(
             f'model.pretrained is {path}, but the backbone "tiny" has no such weights; '
             "set model.backbone to the ResNet that they are of."
+        )
+    if settings.bottleneck_stride == "1x1" and "stride" not in metadata:
+        _log.warning(
+            "%s does not say where its bottlenecks stride, and model.bottleneck_stride "
+            "is \"1x1\": right for Keras' weights, wrong for torchvision's and timm's.",
+            path,
         )
     early = "first 1x1" in metadata.get("stride", "").lower()
     if early and settings.bottleneck_stride != "1x1":
@@ -151,41 +194,65 @@ def _torch_name(collection: str, key: tuple[str, ...]) -> str:
     return ".".join([*names, _LEAVES[collection, leaf]])
 
 
-def _compare(path: str | Path, given, wanted, settings: ModelSettings) -> Report:
+def _compare(
+    path: str | Path,
+    given: Iterable[str],
+    wanted: Collection[str],
+    settings: ModelSettings,
+) -> Report:
     """Sorts the names of a file and a backbone, and refuses what must not be."""
-    unused = tuple(sorted(name for name in given if _is_not_ours(name)))
-    surplus = sorted(set(given) - set(wanted) - set(unused))
+    given = sorted(given)
+    unused = tuple(name for name in given if _is_not_ours(name))
+    surplus = [name for name in given if name not in wanted and name not in unused]
     fresh = tuple(sorted(set(wanted) - set(given)))
-    loaded = tuple(sorted(set(wanted) & set(given)))
-    if surplus or not loaded:
+    loaded = tuple(name for name in given if name in wanted)
+    report = Report(loaded, fresh, unused)
+    if surplus:
         raise ValueError(
-            f"{path} is not of a {settings.backbone}: {len(surplus)} of its "
-            f"{len(given)} tensors, such as {surplus[:3]}, have no place there; names "
-            f"there are such as {sorted(wanted)[:3]}. Set model.backbone to what the "
-            "file is of."
+            f"{path} is not of a {settings.backbone}, which has no {surplus[0]} (the "
+            f"first of {len(surplus)} such tensors): {relatives.explain(given)}."
+        )
+    if not loaded:
+        raise ValueError(
+            f"{path} holds none of the tensors of a {settings.backbone}, such as "
+            f"{min(wanted)}."
         )
     if fresh and not settings.pretrained_partial:
         raise ValueError(
             f"{path} lacks {len(fresh)} of the {len(wanted)} tensors of "
-            f"{settings.backbone}: {_parts(fresh)}. To let them start fresh, set "
-            "model.pretrained_partial."
+            f"{settings.backbone}: {report.fresh_parts}. If it is of one, set "
+            "model.pretrained_partial to let them start fresh."
         )
-    return Report(loaded, fresh, unused)
+    norms = [name for name in fresh if re.search(r"bn\d\.|downsample\.1\.", name)]
+    if norms and settings.norm == "frozen":
+        raise ValueError(
+            f"{path} lacks {len(norms)} tensors of norms, such as {norms[0]}, which "
+            'model.norm "frozen" would keep as they are, untrained. Set it to "live".'
+        )
+    return report
 
 
 def _is_not_ours(name: str) -> bool:
-    return name.startswith(_NOT_OURS[0]) or name.endswith(_NOT_OURS[1])
+    return name.startswith(_CLASSIFIER) or name.endswith(_COUNTER)
 
 
 def _convert(
-    path: str | Path, name: str, tensor: np.ndarray, expected: tuple[int, ...]
+    path: str | Path,
+    name: str,
+    tensor: np.ndarray,
+    expected: tuple[int, ...],
+    settings: ModelSettings,
 ) -> jax.Array:
     if tensor.ndim == 4:
         tensor = tensor.transpose(2, 3, 1, 0)
     if tensor.shape != expected:
         raise ValueError(
-            f"{path}: {name} has the shape {tensor.shape} (HWIO); expected {expected}."
+            f"{path}: {name} has the shape {tensor.shape}; {settings.backbone} has "
+            f"{expected} (kernels as HWIO). Wide ResNets and ResNeXts, for one, share "
+            "the names and not the shapes."
         )
-    if not np.isfinite(tensor).all():
+    if not jnp.issubdtype(tensor.dtype, jnp.floating):
+        raise ValueError(f"{path}: {name} is {tensor.dtype}, not floating point.")
+    if not np.isfinite(tensor.astype(np.float32)).all():
         raise ValueError(f"{path}: {name} has values that are not finite.")
     return jnp.asarray(tensor, jnp.float32)

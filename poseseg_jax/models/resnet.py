@@ -125,6 +125,19 @@ class Bottleneck(nn.Module):
         return nn.relu(_shortcut(self, x, y.shape[-1]) + y)
 
 
+def block_type(kind: type[nn.Module], *, remat: bool) -> Any:
+    """A kind of block, perhaps one that is computed again for its gradient.
+
+    Then only what goes into a block is kept between the passes (arXiv 1604.06174).
+    Names and values are the same.
+
+    Args:
+      kind: BasicBlock or Bottleneck.
+      remat: whether it is.
+    """
+    return nn.remat(kind) if remat else kind
+
+
 def _shortcut(block, x, channels: int):
     """The block's input, projected where the block changes its shape."""
     # Where dilation replaces a stride, the projection, and so its parameters, stays.
@@ -206,7 +219,13 @@ RESNETS = {
 
 
 def build_resnet(
-    name: str, *, output_stride: int, bottleneck_stride: str, conv: Any, norm: Any
+    name: str,
+    *,
+    output_stride: int,
+    bottleneck_stride: str,
+    conv: Any,
+    norm: Any,
+    remat: bool = False,
 ) -> ResNet:
     """One of RESNETS, as the module "backbone".
 
@@ -215,8 +234,10 @@ def build_resnet(
       output_stride: one of OUTPUT_STRIDES.
       bottleneck_stride: one of BOTTLENECK_STRIDES, for those that have bottlenecks.
       conv, norm: layers.
+      remat: see `block_type`.
     """
-    block, sizes = RESNETS[name]
-    if block is Bottleneck:
-        block = partial(Bottleneck, stride_in=bottleneck_stride)
+    kind, sizes = RESNETS[name]
+    block = block_type(kind, remat=remat)
+    if kind is Bottleneck:
+        block = partial(block, stride_in=bottleneck_stride)
     return ResNet(block, sizes, output_stride, conv, norm, name="backbone")

@@ -21,12 +21,14 @@ class Tiny(nn.Module):
       width: factor on the channels.
       output_stride: input px per cell of the deepest features: 32, 16 or 8.
       conv, norm: layers.
+      block: BasicBlock, or that of `resnet.block_type`.
     """
 
     width: float
     output_stride: int
     conv: Any
     norm: Any
+    block: Any = BasicBlock
 
     @nn.compact
     def __call__(self, images: Float[Array, "B H W 3"]) -> Features:
@@ -34,7 +36,7 @@ class Tiny(nn.Module):
         # Stride 32 is for those who ask for it; dilated, it would cost too much.
         stages = _STAGES if self.output_stride == 32 else _STAGES[:-1]
         grids = stage_grids((2,) * len(stages), self.output_stride)
-        block = partial(BasicBlock, conv=self.conv, norm=self.norm)
+        block = partial(self.block, conv=self.conv, norm=self.norm)
         for stage, (sizes, grid) in enumerate(zip(stages, grids, strict=True)):
             (channels, blocks), (stride, before, after) = sizes, grid
             channels = max(8, 8 * round(channels * self.width / 8))
