@@ -8,6 +8,7 @@ can be set, as in --config.train.num_steps=1000. The same command again goes on 
 stopped.
 """
 
+import sys
 from pathlib import Path
 
 from absl import app, flags
@@ -31,7 +32,13 @@ def _main(_) -> None:
     try:
         train.use_every_core(_CONFIG.value.train.batch_size)
         metrics = train.run(config, Path(_WORKDIR.value))
-    except (ValueError, FloatingPointError) as error:
+    except train.Interrupted as stop:
+        print(stop, file=sys.stderr)
+        raise SystemExit(stop.exit_code) from None
+    except KeyboardInterrupt:
+        print("Interrupted between preparation and files; go on.", file=sys.stderr)
+        raise SystemExit(130) from None
+    except (ValueError, FloatingPointError, OSError) as error:
         raise SystemExit(f"{type(error).__name__}: {error}") from None
     print(judging.report(metrics))
 
