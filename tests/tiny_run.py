@@ -141,6 +141,11 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         yield ground
 
 
+def configure(folder: Path) -> None:
+    """Sets JAX up as `ground` does, for good: in a process that does nothing else."""
+    _configure(_compilation(folder))
+
+
 def _compilation(folder: Path) -> dict[str, object]:
     return {**_COMPILATION, "jax_compilation_cache_dir": str(folder / "compiled")}
 
