@@ -37,10 +37,10 @@ from tests.test_logbook import shown
 from tests.tiny_run import assert_same_state, read_lines, read_state
 
 FOREVER = 10**6
-AT_START = 0.3  # share of kills that may come before the first step
+AT_START = 0.25  # share of kills that may come before the first step
 BY_TERM = 0.2  # share of kills by SIGTERM
 WITH_WORKER = 0.1  # share of lives with a loader process
-STEPS_FOR = 0.5  # seconds in which others come, from the first new log line on
+STEPS_FOR = 1.5  # seconds in which others come, from the first new log line on
 PATIENCE = 120.0
 
 
