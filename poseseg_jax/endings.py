@@ -12,7 +12,7 @@ _DIVERGED = (
     "another --workdir, and a lower --config.optim.learning_rate, a longer "
     "--config.optim.warmup_steps or a smaller --config.optim.clip."
 )
-_NO_ROOM = "What was saved before is whole. Make room, and give the same command again"
+_NO_ROOM = "What was saved before is whole. Make room, and give the same command again."
 
 
 @contextmanager

@@ -80,7 +80,6 @@ class Soak:
             return process
         code = 70
         try:
-            os.setsid()
             output = os.open(self.ground.folder / "log", os.O_WRONLY | os.O_CREAT)
             os.lseek(output, 0, os.SEEK_END)
             os.dup2(output, 1)

@@ -131,6 +131,13 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
+    with ground_in(folder) as shared:
+        yield shared
+
+
+@contextlib.contextmanager
+def ground_in(folder: Path) -> Iterator[Ground]:
+    """The same in a folder of one's own."""
     ground = Ground(folder / "tiny_run")
     ground.folder.mkdir(exist_ok=True)
     with _compiling(_compilation(ground.folder)):

@@ -3,6 +3,7 @@
 A source is anything with a length and with records by index; see decoding.py.
 """
 
+import contextlib
 import functools
 import math
 import multiprocessing
@@ -45,6 +46,7 @@ from poseseg_jax.data.form import Form
 from poseseg_jax.data.handover import Blocks, Layout, Pickled, Place
 from poseseg_jax.data.labels import write_labels
 from poseseg_jax.data.sampling import endless
+from poseseg_jax.disk import is_full
 from poseseg_jax.structs import MAX_PEOPLE, Batch
 
 # Batches under way at a time in this process; OpenCV lets go of Python's lock.
@@ -159,16 +161,9 @@ class TrainBatches(grain.DatasetIterator):
         self._finish = weakref.finalize(self, _end, self._running)
 
     def __next__(self) -> Batch:
-        self.start_prefetch()
-        try:
+        with _worker_trouble_explained():
+            self.start_prefetch()
             batch = next(self._running[-1])
-        except RuntimeError as error:
-            if _DEAD_WORKER not in str(error):
-                raise
-            raise ChildProcessError(
-                f"A loader process was ended by something else ({error}). If it was "
-                "for want of memory, take fewer: --config.data.num_workers."
-            ) from None
         self._taken += 1
         return self._running[0].take(batch) if self._layout else batch
 
@@ -308,6 +303,27 @@ def _prepare_worker(path: str, layout: Layout, index: int, count: int) -> None:
     cv2.setNumThreads(0)  # workers are what runs in parallel
     # Should anything in a worker ask JAX, it must not take the trainer's accelerator.
     jax.config.update("jax_platforms", "cpu")
+
+
+@contextlib.contextmanager
+def _worker_trouble_explained() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if _DEAD_WORKER not in str(error):
+            raise
+        raise ChildProcessError(
+            f"A loader process was ended by something else ({error}). If that was for "
+            "want of memory, take fewer: --config.data.num_workers=N."
+        ) from None
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise ValueError(
+            f"Loader processes and their queues need shared memory ({error}). Make "
+            "room in /dev/shm, in containers with --shm-size, or load in threads: "
+            "--config.data.num_workers=0."
+        ) from error
 
 
 def _end_with_the_trainer() -> None:
