@@ -11,6 +11,9 @@ def ground(tmp_path_factory):
         yield ground
 
 
+# Where there is no room, threads of Orbax' say so before they end.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("fault", faults.FAULTS, ids=[f.name for f in faults.FAULTS])
 def test_a_fault_is_met_as_the_document_says(fault, ground, tmp_path):
     row = faults.row(fault, faults.said_of(fault, ground, tmp_path))
