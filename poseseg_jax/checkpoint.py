@@ -53,7 +53,8 @@ class Checkpoints:
       create: False to read what another process writes: nothing is created or tidied.
 
     Raises:
-      ValueError: if `keep` is not positive, or if `create` is False and there is none.
+      ValueError: if `keep` is not positive, or if `create` is False and there is none,
+        or one with broken metrics.
     """
 
     def __init__(
@@ -72,8 +73,7 @@ class Checkpoints:
                 f"{self.directory} does not exist: train first, with "
                 f"`python -m poseseg_jax.main --config=... --workdir={workdir}`."
             )
-        if create:
-            self._forget_broken_metrics()
+        self._look_at_metrics(may_remove=create)
         self._quality = lambda metrics: _quality(metrics, best_by)
         policy = checkpoint_managers.AnyPreservationPolicy(
             [
@@ -278,12 +278,18 @@ class Checkpoints:
         write_whole(path, json.dumps(dict(metrics)))
         self._manager.reload()
 
-    def _forget_broken_metrics(self) -> None:
-        """Removes what Orbax would stop at before it has read anything."""
+    def _look_at_metrics(self, *, may_remove: bool) -> None:
+        """Removes broken metrics, at which Orbax would stop before it reads anything.
+
+        Raises:
+          ValueError: naming them, if they may not be removed.
+        """
         for path in self.directory.glob(f"[0-9]*/{_METRICS}"):
             try:
                 json.loads(path.read_bytes())
-            except ValueError:
+            except ValueError as error:
+                if not may_remove:
+                    raise ValueError(f"{path} cannot be read; remove it.") from error
                 _log.warning("%s cannot be read: the score is forgotten.", path)
                 path.unlink()
 

@@ -17,6 +17,8 @@ from ml_collections import config_flags
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Configuration file, with an optional preset after a colon."
 )
+# While data are prepared, or the last files are written.
+_INTERRUPTED = "Interrupted. The same command does again what was not finished."
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where the run is kept.", required=True)
 
 
@@ -36,7 +38,7 @@ def _main(_) -> None:
         print(stop, file=sys.stderr)
         raise SystemExit(stop.exit_code) from None
     except KeyboardInterrupt:
-        print("Interrupted between preparation and files; go on.", file=sys.stderr)
+        print(_INTERRUPTED, file=sys.stderr)
         raise SystemExit(130) from None
     except (ValueError, FloatingPointError, OSError) as error:
         raise SystemExit(f"{type(error).__name__}: {error}") from None
