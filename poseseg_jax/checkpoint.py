@@ -1,8 +1,8 @@
 """A run on disk: `workdir/checkpoints/<step>`. Orbax lives here and nowhere else.
 
 Each checkpoint holds three items: `state`, the arrays of a TrainState under the names
-of their fields (`params/heads/mid/kernel`); `data`, the loader's place; and
-`metrics`. A typed PRNG key is stored as its key data.
+of their fields (`params/heads/mid/kernel`); `data`, the loader's place, and a list of
+the arrays with a checksum of each; and `metrics`.
 
 Saving is synchronous: a checkpoint from which `save` has returned is complete, and the
 next step may donate the buffers. One that was interrupted leaves no directory with a
@@ -10,25 +10,34 @@ step as its name; the next save removes what it left. The loader's place counts
 batches, so it is the same on every host.
 """
 
-import base64
 import contextlib
-import functools
 import json
+import logging
 import math
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from poseseg_jax import stored
+from poseseg_jax.disk import write_whole
+from poseseg_jax.stored import LoaderState
 from poseseg_jax.structs import TrainState
 
-LoaderState = dict[str, Any] | bytes | None
+_log = logging.getLogger(__name__)
+
 Metrics = Mapping[str, float | None]
 _DIFFERENCES_SHOWN = 8
+_METRICS = "metrics/metrics"  # where Orbax keeps them
+_BROKEN = "broken_checkpoints"
+
+
+class BrokenCheckpoint(ValueError):
+    """A checkpoint that cannot be read, or that does not hold what was written."""
 
 
 class Checkpoints:
@@ -44,7 +53,8 @@ class Checkpoints:
       create: False to read what another process writes: nothing is created or tidied.
 
     Raises:
-      ValueError: if `keep` is not positive, or if `create` is False and there is none.
+      ValueError: if `keep` is not positive, or if `create` is False and there is none,
+        or one with broken metrics.
     """
 
     def __init__(
@@ -63,6 +73,7 @@ class Checkpoints:
                 f"{self.directory} does not exist: train first, with "
                 f"`python -m poseseg_jax.main --config=... --workdir={workdir}`."
             )
+        self._look_at_metrics(may_remove=create)
         self._quality = lambda metrics: _quality(metrics, best_by)
         policy = checkpoint_managers.AnyPreservationPolicy(
             [
@@ -105,8 +116,8 @@ class Checkpoints:
     ) -> None:
         """Writes a checkpoint, and removes those that are neither recent nor the best.
 
-        A step that is there already is left as it is, unless `metrics` come with it
-        now: then it is replaced.
+        A step that is there already is left as it is, but `metrics` that come with it
+        now are added.
 
         Args:
           step: name of the checkpoint.
@@ -114,17 +125,27 @@ class Checkpoints:
           loader_state: what the loader's iterator said of its place: bytes, or
             anything that JSON gives back unchanged.
           metrics: of this state, if it was evaluated; null and NaN are never the best.
+
+        Raises:
+          FloatingPointError: naming the arrays that hold what is no finite number.
         """
         if step in self._manager.all_steps():
-            if metrics is None:
-                return
-            self._manager.delete(step)
-        arrays = {name: _to_array(leaf) for name, leaf in _named(state).items()}
+            if metrics is not None:
+                self._add_metrics(step, metrics)
+            return
+        leaves = stored.named(state)
+        arrays = {name: stored.to_array(leaf) for name, leaf in leaves.items()}
+        _check_finite(step, arrays)
+        listed = {
+            name: f"{stored.describe(array)} {stored.checksum(array)}"
+            for name, array in arrays.items()
+        }
+        data = {"place": stored.pack(loader_state), "arrays": listed}
         self._manager.save(
             step,
             args=ocp.args.Composite(
-                state=ocp.args.PyTreeSave(_nested(arrays)),
-                data=ocp.args.JsonSave(_pack(loader_state)),
+                state=ocp.args.PyTreeSave(stored.nested(arrays)),
+                data=ocp.args.JsonSave(stored.sealed(data)),
             ),
             # Without metrics at all Orbax would warn at each save.
             metrics=dict(metrics or {}),
@@ -161,33 +182,67 @@ class Checkpoints:
           The state and the loader's place.
 
         Raises:
-          ValueError: naming the path, if there is no such step, if it cannot be read
-            or if it holds other arrays than `template`.
+          ValueError: naming the path, if there is no such step, or if it holds other
+            arrays than `template`; BrokenCheckpoint, which is one, if it cannot be
+            read, or is not what was written.
         """
-        with self._readable(step):
-            items = ocp.args.Composite(data=ocp.args.JsonRestore())
-            loader_state = _unpack(self._manager.restore(step, args=items)["data"])
-        return self._read(step, template), loader_state
+        return self._read(step, template)
+
+    def restore_latest(
+        self, template: TrainState
+    ) -> tuple[int, TrainState, LoaderState]:
+        """Reads the latest checkpoint that is whole; there has to be one at least.
+
+        Later ones are moved to `workdir/broken_checkpoints`, out of the way of those
+        that the run will write.
+
+        Returns:
+          Its step, and what `restore` gives.
+
+        Raises:
+          ValueError: as `restore` does; and BrokenCheckpoint if no checkpoint is whole.
+        """
+        broken: list[BrokenCheckpoint] = []
+        for step in reversed(self.steps()):
+            try:
+                state, place = self.restore(step, template)
+            except BrokenCheckpoint as error:
+                _log.warning("%s", error)
+                broken.append(error)
+                continue
+            self._set_aside([later for later in self.steps() if later > step])
+            return step, state, place
+        raise BrokenCheckpoint(
+            f"None of the checkpoints in {self.directory} can be read, and the run "
+            "does not start from nothing by itself. To start anew, take another "
+            "--workdir.\n" + "\n".join(f"  {error}" for error in broken)
+        )
 
     def restore_model(
         self, step: int, params: Any, batch_stats: Any
     ) -> tuple[Any, Any]:
         """What inference needs: (ema, batch_stats), given templates as in `restore`."""
-        model = self._read(step, {"ema": params, "batch_stats": batch_stats})
+        model, _ = self._read(step, {"ema": params, "batch_stats": batch_stats})
         return model["ema"], model["batch_stats"]
 
-    def _read(self, step: int, template: Any) -> Any:
+    def _read(self, step: int, template: Any) -> tuple[Any, LoaderState]:
         """Fills `template`, whose top-level fields are fields of the saved state."""
-        leaves = _named(template)
-        wanted = {name: _abstract(leaf) for name, leaf in leaves.items()}
+        path = self.directory / str(step)
+        if step not in self.steps():
+            raise ValueError(
+                f"{path} does not exist; there are checkpoints of the steps "
+                f"{self.steps()}."
+            )
+        leaves = stored.named(template)
+        wanted = {name: stored.abstract(leaf) for name, leaf in leaves.items()}
         fields = {name.split("/")[0] for name in wanted}
         with self._readable(step):
-            items = self._manager.metadata(step).item_metadata
-            assert items is not None  # it is None for a root without steps only
-            saved = _named(items["state"].tree)
-        saved = {n: leaf for n, leaf in saved.items() if n.split("/")[0] in fields}
-        _check_same(self.directory / str(step), saved, wanted)
-        tree = _nested(wanted)
+            items = ocp.args.Composite(data=ocp.args.JsonRestore())
+            data = stored.unsealed(self._manager.restore(step, args=items)["data"])
+        listed: dict[str, str] = data["arrays"]
+        listed = {n: said for n, said in listed.items() if n.split("/")[0] in fields}
+        _check_same(path, listed, wanted)
+        tree = stored.nested(wanted)
         arguments = ocp.args.PyTreeRestore(
             tree,
             restore_args=ocp.checkpoint_utils.construct_restore_args(tree),
@@ -195,26 +250,58 @@ class Checkpoints:
         )
         with self._readable(step):
             items = ocp.args.Composite(state=arguments)
-            found = _named(self._manager.restore(step, args=items)["state"])
-        restored = [_from_array(found[name], leaf) for name, leaf in leaves.items()]
-        return jax.tree.unflatten(jax.tree.structure(template), restored)
+            found = stored.named(self._manager.restore(step, args=items)["state"])
+            for name, said in listed.items():
+                if said.split()[-1] != stored.checksum(found[name]):
+                    raise ValueError(f"{name} is not what was written")
+        arrays = [stored.from_array(found[name], leaf) for name, leaf in leaves.items()]
+        restored = jax.tree.unflatten(jax.tree.structure(template), arrays)
+        return restored, stored.unpack(data["place"])
 
     @contextlib.contextmanager
     def _readable(self, step: int) -> Iterator[None]:
-        """Says of which checkpoint an error in reading is, and what to do."""
-        path = self.directory / str(step)
-        if step not in self.steps():
-            raise ValueError(
-                f"{path} does not exist; there are checkpoints of the steps "
-                f"{self.steps()}."
-            )
+        """Says of which checkpoint an error in reading is, and what there is else."""
         try:
             yield
-        except (OSError, ValueError, KeyError, AttributeError) as error:
-            raise ValueError(
-                f"{path} cannot be read; remove it to go on from another of the "
-                f"steps {self.steps()}."
+        # Orbax and what lies below it fail in many ways, by the byte that is wrong.
+        except Exception as error:
+            others = [other for other in self.steps() if other != step]
+            raise BrokenCheckpoint(
+                f"{self.directory / str(step)} cannot be read ({_first_line(error)}); "
+                f"there are other checkpoints of the steps {others}."
             ) from error
+
+    def _add_metrics(self, step: int, metrics: Metrics) -> None:
+        """Writes them into a checkpoint that is there, which stays whole meanwhile."""
+        path = self.directory / str(step) / _METRICS
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, json.dumps(dict(metrics)))
+        self._manager.reload()
+
+    def _look_at_metrics(self, *, may_remove: bool) -> None:
+        """Removes broken metrics, at which Orbax would stop before it reads anything.
+
+        Raises:
+          ValueError: naming them, if they may not be removed.
+        """
+        for path in self.directory.glob(f"[0-9]*/{_METRICS}"):
+            try:
+                json.loads(path.read_bytes())
+            except ValueError as error:
+                if not may_remove:
+                    raise ValueError(f"{path} cannot be read; remove it.") from error
+                _log.warning("%s cannot be read: the score is forgotten.", path)
+                path.unlink()
+
+    def _set_aside(self, steps: list[int]) -> None:
+        for step in steps:
+            place = self.directory.with_name(_BROKEN) / str(step)
+            shutil.rmtree(place, ignore_errors=True)
+            place.parent.mkdir(exist_ok=True)
+            (self.directory / str(step)).rename(place)
+            _log.warning("It is moved to %s.", place)
+        if steps:
+            self._manager.reload()
 
 
 def _quality(metrics: Metrics | None, name: str) -> float:
@@ -222,52 +309,20 @@ def _quality(metrics: Metrics | None, name: str) -> float:
     return -math.inf if value is None or math.isnan(value) else float(value)
 
 
-def _named(tree: Any) -> dict[str, Any]:
-    keystr = functools.partial(jax.tree_util.keystr, simple=True, separator="/")
-    return {keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
-
-
-def _nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """Dicts within dicts: optax's named tuples would tie a file to optax's version."""
-    tree: dict[str, Any] = {}
-    for name, leaf in leaves.items():
-        *parents, last = name.split("/")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[last] = leaf
-    return tree
-
-
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _to_array(leaf: Any) -> Any:
-    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
-
-
-def _from_array(array: jax.Array, template: Any) -> jax.Array:
-    if not _is_key(template):
-        return array
-    # A template may be a shape only, and only an array tells its implementation.
-    key = jnp.zeros(template.shape, template.dtype)
-    return jax.random.wrap_key_data(array, impl=jax.random.key_impl(key))
-
-
-def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
-    sharding = getattr(leaf, "sharding", None)
-    if sharding is None:
-        sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    array = jax.eval_shape(_to_array, leaf)
-    return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding)
+def _check_finite(step: int, arrays: Mapping[str, Any]) -> None:
+    broken = [name for name, array in arrays.items() if not stored.is_finite(array)]
+    if broken:
+        more = f" and {len(broken) - 1} more arrays" if len(broken) > 1 else ""
+        raise FloatingPointError(
+            f"The state is not finite after step {step}: {broken[0]}{more}."
+        )
 
 
 def _check_same(
-    path: Path, saved: Mapping[str, Any], wanted: Mapping[str, Any]
+    path: Path, listed: Mapping[str, str], wanted: Mapping[str, Any]
 ) -> None:
-    found = {name: _describe(leaf) for name, leaf in saved.items()}
-    asked = {name: _describe(leaf) for name, leaf in wanted.items()}
+    found = {name: said.rpartition(" ")[0] for name, said in listed.items()}
+    asked = {name: stored.describe(leaf) for name, leaf in wanted.items()}
     differences = [
         f"  {name}: {found.get(name, 'nothing')} in the checkpoint, "
         f"{asked.get(name, 'nothing')} in this run"
@@ -283,18 +338,6 @@ def _check_same(
         )
 
 
-def _describe(leaf: Any) -> str:
-    return f"{jnp.dtype(leaf.dtype).name}{list(leaf.shape)}"
-
-
-def _pack(loader_state: LoaderState) -> dict[str, Any]:
-    if isinstance(loader_state, bytes):
-        return {"base64": base64.b64encode(loader_state).decode()}
-    assert json.loads(json.dumps(loader_state)) == loader_state, loader_state
-    return {"json": loader_state}
-
-
-def _unpack(packed: Mapping[str, Any]) -> LoaderState:
-    if "base64" in packed:
-        return base64.b64decode(packed["base64"])
-    return packed["json"]
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200]

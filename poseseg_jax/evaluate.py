@@ -88,6 +88,7 @@ def evaluate(
     images: Path | None = None,
     output: Path | None = None,
     step: int | None = None,
+    best: bool = False,
     resamples: int = 0,
     **changes: object,
 ) -> Scores:
@@ -98,6 +99,7 @@ def evaluate(
       annotations, images: another split; both or neither.
       output: where the files go; None: into the workdir.
       step: of the checkpoint; None: the latest.
+      best: whether to take instead the one with the best keypoints AP in the run.
       resamples: draws of the bootstrap; 0: no intervals.
       changes: other values for fields of `eval` in the run's config.
 
@@ -111,7 +113,7 @@ def evaluate(
         raise ValueError("Give --annotations and --images together, or neither.")
     if resamples < 0:
         raise ValueError(f"--bootstrap is {resamples}; expected draws, 0 or more.")
-    trained = inference.restore(workdir, step=step)
+    trained = inference.restore(workdir, step=step, best=best)
     settings = config_lib.with_eval(trained.settings, **changes)
     prepared = _prepare(settings, annotations, images)
     start = time.monotonic()
@@ -170,6 +172,14 @@ def _numbers(words: list[str]) -> tuple[float, ...]:
         raise ValueError(f"--scales is {words}; expected numbers, as 0.8,1") from None
 
 
+def _step(word: str | None) -> int | None:
+    if word is None or word == "best":
+        return None
+    if not word.isdecimal():
+        raise ValueError(f'--step is {word!r}; expected a number, or "best"')
+    return int(word)
+
+
 def _main(_) -> None:
     speak()
     given = flags.FLAGS
@@ -183,7 +193,8 @@ def _main(_) -> None:
             annotations=Path(given.annotations) if given.annotations else None,
             images=Path(given.images) if given.images else None,
             output=output,
-            step=given.step,
+            step=_step(given.step),
+            best=given.step == "best",
             resamples=given.bootstrap,
             **changes,
         )
@@ -200,7 +211,9 @@ if __name__ == "__main__":
     )
     flags.DEFINE_string("images", None, "Folder with its pictures.")
     flags.DEFINE_string("output", None, "Where to write; default: the workdir.")
-    flags.DEFINE_integer("step", None, "Checkpoint to use; default: the latest.")
+    flags.DEFINE_string(
+        "step", None, 'Checkpoint to use: its step, or "best"; default: the latest.'
+    )
     flags.DEFINE_integer(
         "bootstrap", 0, "Draws of pictures for 95 % intervals of the scores; 0: none."
     )

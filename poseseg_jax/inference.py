@@ -93,22 +93,27 @@ def read_settings(workdir: Path) -> Settings:
         raise ValueError(f"{path}: {error}") from None
 
 
-def restore(workdir: Path, *, step: int | None = None) -> Trained:
+def restore(workdir: Path, *, step: int | None = None, best: bool = False) -> Trained:
     """Settings and averaged parameters of a workdir.
 
     Args:
       workdir: of a run that has saved at least one checkpoint.
       step: of the checkpoint; None: the latest.
+      best: whether to take instead the one that scored best in the run.
 
     Raises:
-      ValueError: naming the path, if there is no such checkpoint.
+      ValueError: naming the path, if there is no such checkpoint, or if it is broken.
     """
     settings = read_settings(workdir)
     template = abstract_variables(settings)
     with Checkpoints(workdir, create=False) as checkpoints:
-        step = checkpoints.latest_step() if step is None else step
+        if best:
+            step = checkpoints.best_step()
+        elif step is None:
+            step = checkpoints.latest_step()
         if step is None:
-            raise ValueError(f"{checkpoints.directory} holds no checkpoint yet.")
+            lacking = "a checkpoint that was scored" if best else "a checkpoint"
+            raise ValueError(f"{checkpoints.directory} does not hold {lacking} yet.")
         params, batch_stats = checkpoints.restore_model(
             step, template["params"], template.get("batch_stats", {})
         )

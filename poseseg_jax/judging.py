@@ -13,6 +13,7 @@ from poseseg_jax.coco.results import Results
 from poseseg_jax.coco.scoring import TASKS, Matches
 from poseseg_jax.config import Settings
 from poseseg_jax.data.prepared import Prepared
+from poseseg_jax.disk import write_whole
 from poseseg_jax.workdir import METRICS_FILE
 
 INTERVALS_FILE = "intervals.json"
@@ -132,7 +133,7 @@ def _write_scores(
 
 
 def _write_json(path: Path, content: Mapping) -> None:
-    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_whole(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def report(metrics: Scores, intervals: Intervals | None = None) -> str:

@@ -4,20 +4,18 @@ import json
 import logging
 import math
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import absl.logging
-import jax
 import numpy as np
-from jaxtyping import Float, UInt8
-from tensorboardX import SummaryWriter
+from jaxtyping import UInt8
 from tqdm import tqdm
 
-from poseseg_jax.structs import Array
+from poseseg_jax.disk import write_whole
+from poseseg_jax.events import Events
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +35,7 @@ class Logbook:
     """Scalars and pictures of a run, by step. Use it as a context manager.
 
     A run that goes on from a step forgets what was written after it, so that no step is
-    there twice.
+    there twice. A line is written at once and at one go.
 
     Args:
       workdir: where metrics.jsonl and the TensorBoard events go.
@@ -49,9 +47,8 @@ class Logbook:
         self._path = workdir / METRICS_FILE
         self._first_step = first_step
         _forget(self._path, lambda entry: entry["step"] > first_step)
-        self._lines = self._path.open("a")
         # TensorBoard hides what it has of this step and of all after it.
-        self._events = SummaryWriter(str(workdir), purge_step=first_step + 1)
+        self._events = Events(workdir, first_step=first_step + 1)
         # A bar redraws its line; in a pipe there are plain lines instead.
         self._bar = tqdm(
             total=num_steps,
@@ -70,7 +67,6 @@ class Logbook:
         trace: TracebackType | None,
     ) -> None:
         self._bar.close()
-        self._lines.close()
         self._events.close()
 
     def advance(self) -> None:
@@ -83,11 +79,15 @@ class Logbook:
         if step == self._first_step:  # evaluated again: nothing else of it was left
             again = line.keys()
             _forget(self._path, lambda old: old["step"] == step and old.keys() == again)
-        self._lines.write(json.dumps(line) + "\n")
-        self._lines.flush()
+        # Without a buffer, which would be written again where there is no room.
+        rest = f"{json.dumps(line)}\n".encode()
+        with self._path.open("ab", buffering=0) as file:
+            while rest:
+                rest = rest[file.write(rest) :]
         for name, value in values.items():
             if value is not None and math.isfinite(value):
-                self._events.add_scalar(name, value, step)
+                self._events.scalar(step, name, value)
+        self._events.flush()
         if self._bar.disable:
             _log.info("step %d  %s", step, _in_words(values))
         else:
@@ -95,63 +95,24 @@ class Logbook:
 
     def picture(self, step: int, name: str, image: UInt8[np.ndarray, "H W 3"]) -> None:
         """Shows an RGB picture in TensorBoard."""
-        self._events.add_image(name, image, step, dataformats="HWC")
-
-
-class Ledger:
-    """Reports of the steps since it was last closed, left on the device until then."""
-
-    def __init__(self, step: int):
-        self._step = step
-        self._reports: list[dict[str, Float[Array, ""]]] = []
-        self._opened = time.monotonic()
-
-    def add(self, report: dict[str, Float[Array, ""]]) -> None:
-        """The loss terms of one more step."""
-        self._step += 1
-        self._reports.append(report)
-
-    def close(self) -> tuple[dict[str, float], int, float]:
-        """Means of the terms, the number of steps, and the seconds that they took.
-
-        Raises:
-          FloatingPointError: naming the first step with a term that is not finite.
-        """
-        reports = jax.device_get(self._reports)
-        first = self._step - len(reports) + 1
-        for step, report in enumerate(reports, first):
-            broken = {k: float(v) for k, v in report.items() if not np.isfinite(v)}
-            if broken:
-                raise FloatingPointError(
-                    f"The loss is not finite at step {step}: {broken}. Nothing after "
-                    "the last checkpoint is saved; try a lower optim.learning_rate."
-                )
-        means = {
-            f"loss/{name}": float(np.mean([report[name] for report in reports]))
-            for name in reports[0]
-        }
-        seconds = time.monotonic() - self._opened
-        self._reports = []
-        self.start_clock()
-        return means, len(reports), seconds
-
-    def start_clock(self) -> None:
-        """Forgets the time since the last step: something else was done in it."""
-        self._opened = time.monotonic()
+        self._events.picture(step, name, image)
+        self._events.flush()
 
 
 def _forget(path: Path, is_stale: Callable[[dict[str, Any]], bool]) -> None:
     if not path.exists():
         return
-    lines = path.read_text().splitlines()
+    text = path.read_text(errors="replace")
+    lines = text.splitlines()
     kept = [line for line in lines if not is_stale(_entry(line))]
-    path.write_text("".join(f"{line}\n" for line in kept))
+    if kept != lines or not text.endswith("\n"):
+        write_whole(path, "".join(f"{line}\n" for line in kept))
 
 
 def _entry(line: str) -> dict[str, Any]:
     try:
         entry = json.loads(line)
-        return {**entry, "step": entry["step"]}
+        return {**entry, "step": entry["step"] + 0}
     except (ValueError, KeyError, TypeError):
         return {"step": math.inf}  # cut off while it was written: gone
 

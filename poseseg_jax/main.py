@@ -8,6 +8,7 @@ can be set, as in --config.train.num_steps=1000. The same command again goes on 
 stopped.
 """
 
+import sys
 from pathlib import Path
 
 from absl import app, flags
@@ -16,6 +17,8 @@ from ml_collections import config_flags
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Configuration file, with an optional preset after a colon."
 )
+# While data are prepared, or the last files are written.
+_INTERRUPTED = "Interrupted. The same command does again what was not finished."
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where the run is kept.", required=True)
 
 
@@ -31,7 +34,13 @@ def _main(_) -> None:
     try:
         train.use_every_core(_CONFIG.value.train.batch_size)
         metrics = train.run(config, Path(_WORKDIR.value))
-    except (ValueError, FloatingPointError) as error:
+    except train.Interrupted as stop:
+        print(stop, file=sys.stderr)
+        raise SystemExit(stop.exit_code) from None
+    except KeyboardInterrupt:
+        print(_INTERRUPTED, file=sys.stderr)
+        raise SystemExit(130) from None
+    except (ValueError, FloatingPointError, OSError) as error:
         raise SystemExit(f"{type(error).__name__}: {error}") from None
     print(judging.report(metrics))
 

@@ -1,7 +1,6 @@
 """Training: build, restore, loop."""
 
 import dataclasses
-import functools
 import logging
 import os
 import time
@@ -14,17 +13,29 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from poseseg_jax import config as config_lib
-from poseseg_jax import evaluate, exhibits, inference, judging, train_step
+from poseseg_jax import endings, evaluate, exhibits, inference, judging, train_step
 from poseseg_jax.checkpoint import Checkpoints
 from poseseg_jax.config import Settings
 from poseseg_jax.data import pipeline
 from poseseg_jax.data.pipeline import TrainBatches
 from poseseg_jax.data.prepared import Prepared, prepare
-from poseseg_jax.logbook import Ledger, Logbook
+from poseseg_jax.disk import full_disk_explained
+from poseseg_jax.interruption import Interrupted, Interruption
+from poseseg_jax.ledger import Ledger
+from poseseg_jax.logbook import Logbook
 from poseseg_jax.models import pretrained
-from poseseg_jax.workdir import claim, final_metrics
+from poseseg_jax.structs import Batch
+from poseseg_jax.workdir import (
+    allowed_changes,
+    claim,
+    final_metrics,
+    keeps_scores,
+    occupied,
+)
 
 _log = logging.getLogger(__name__)
+
+__all__ = ["Interrupted", "run", "use_every_core"]
 
 Scores = judging.Scores
 
@@ -57,61 +68,81 @@ def run(config: Mapping[str, Any], workdir: Path) -> Scores:
       The final metrics, as in metrics.json.
 
     Raises:
-      ValueError: for a config that makes no sense, a workdir of another config, or
-        broken data.
+      ValueError: for a config that makes no sense, a workdir of another config or in
+        use, broken data, or checkpoints of which none can be read.
       FloatingPointError: if a loss is no longer finite.
+      Interrupted: by SIGINT or SIGTERM, after the state was saved.
+      ChildProcessError: likewise, if a loader process was ended by something else.
+      OSError: if the disk is full.
     """
     settings = config_lib.parse(config)
-    claim(workdir, config)
-    finished = final_metrics(workdir, settings.train.num_steps)
-    if finished:
-        _log.info("%s is finished.", workdir)
-        return finished
-    _check_split("train", settings.train.batch_size)
-    _check_split("eval", settings.eval.batch_size)
-    prepared = prepare(settings.data)
+    with occupied(workdir):
+        changes = allowed_changes(workdir, config)
+        finished = final_metrics(workdir, settings.train.num_steps)
+        if finished and keeps_scores(changes):
+            claim(workdir, config)
+            _log.info("%s is finished.", workdir)
+            return finished
+        _check_split("train", settings.train.batch_size)
+        _check_split("eval", settings.eval.batch_size)
+        prepared = prepare(settings.data)
+        judged, metrics = _train(config, settings, prepared, workdir)
+        with full_disk_explained(workdir, "Make room, and give the command again."):
+            judging.write(workdir, judged, metrics, prepared, settings)
+        return metrics
+
+
+def _train(
+    config: Mapping[str, Any], settings: Settings, prepared: Prepared, workdir: Path
+) -> tuple[judging.Judged, Scores]:
     with (
+        Interruption() as interruption,
         Checkpoints(workdir, keep=settings.checkpoint.keep) as checkpoints,
-        _Training(settings, prepared, checkpoints) as training,
+        _Training(settings, prepared, checkpoints, interruption) as training,
+        endings.explained(
+            workdir, save=training.save_progress, latest_step=checkpoints.latest_step
+        ),
         Logbook(
             workdir, first_step=training.step, num_steps=settings.train.num_steps
         ) as logbook,
     ):
+        claim(workdir, config)
         training.loop(logbook)
         judged = training.evaluate(logbook)
         training.save(judged.scores)  # again, as it may be the best
-        metrics = judged.scores | {
+        return judged, judged.scores | {
             "train/steps": training.step,
             "train/seconds": round(training.seconds, 1),
         }
-    judging.write(workdir, judged, metrics, prepared, settings)
-    return metrics
 
 
 class _Training:
     """One run between its first and its last step. A context manager."""
 
     def __init__(
-        self, settings: Settings, prepared: Prepared, checkpoints: Checkpoints
+        self,
+        settings: Settings,
+        prepared: Prepared,
+        checkpoints: Checkpoints,
+        interruption: Interruption,
     ):
         self._settings, self._prepared = settings, prepared
-        self._checkpoints = checkpoints
+        self._checkpoints, self._interruption = checkpoints, interruption
         self._mesh = Mesh(jax.devices(), ("data",))
         self._shard = NamedSharding(self._mesh, PartitionSpec("data"))
         init, step = train_step.build(settings)
         self._train_step = jax.jit(step, donate_argnums=0)
-        detect = inference.make_detect(settings)
-        self._detect = lambda variables, images: detect(
-            variables, jax.device_put(images, self._shard)
-        )
+        self._make_detect()
         self._loader = _loader(settings, prepared)
         self._state = jax.jit(init, out_shardings=self._everywhere)()
-        self.seconds = 0.0
+        self._owes_scores = False  # of a step at which evaluation was interrupted
+        self.step, self.seconds = 0, 0.0
+        self._ledger = Ledger(0)
         if checkpoints.latest_step() is None:
             self._start_from_imagenet()
         else:
-            self._restore(checkpoints.latest_step())
-        self.step = int(self._state.step)
+            self._restore()
+        self._first_step = self.step
 
     @property
     def _everywhere(self) -> NamedSharding:
@@ -126,27 +157,50 @@ class _Training:
     def loop(self, logbook: Logbook) -> None:
         """Steps until the end, with what is due after each."""
         settings = self._settings
-        ledger = Ledger(self.step)
+        if self._owes_scores:
+            self._score(logbook)
         while self.step < settings.train.num_steps:
+            self._interruption.check()
             start = time.monotonic()
-            batch = jax.device_put(next(self._loader), self._shard)
-            self._state, report = self._train_step(self._state, batch)
-            self.step += 1
-            ledger.add(report)
+            self._train_on(self._next_batch())
             logbook.advance()
-            due = functools.partial(_due, self.step, settings.train.num_steps)
-            if due(settings.train.log_every) or due(settings.checkpoint.every_steps):
-                means, steps, seconds = ledger.close()
+            if self._due(settings.train.log_every, settings.checkpoint.every_steps):
+                means, steps, seconds = self._ledger.close()
                 rate = steps * settings.train.batch_size / seconds
                 logbook.scalars(self.step, {**means, "pictures_per_second": rate})
             self.seconds += time.monotonic() - start
-            metrics = None
-            if due(settings.eval.every_steps) and self.step < settings.train.num_steps:
-                metrics = self.evaluate(logbook).scores
-                ledger.start_clock()
-            if due(settings.checkpoint.every_steps):
-                self.save(metrics)
-                ledger.start_clock()
+            is_last = self.step == settings.train.num_steps
+            with self._ledger.paused():
+                if self._due(settings.eval.every_steps) and not is_last:
+                    self._score(logbook)
+                elif self._due(settings.checkpoint.every_steps):
+                    self.save(None)
+
+    def _next_batch(self) -> Batch:
+        try:
+            return jax.device_put(next(self._loader), self._shard)
+        except ChildProcessError:
+            # Who asked the run to end may have told its loader processes as well.
+            self._interruption.check()
+            raise
+
+    def _train_on(self, batch: Batch) -> None:
+        self._state, report = self._train_step(self._state, batch)
+        self.step += 1
+        self._ledger.add(report)
+
+    def _due(self, *every: int) -> bool:
+        """Whether one of these intervals is over; at the end all are."""
+        is_last = self.step == self._settings.train.num_steps
+        return is_last or any(n > 0 and self.step % n == 0 for n in every)
+
+    def _score(self, logbook: Logbook) -> None:
+        """Evaluates on the way. If that is interrupted, it is done on going on."""
+        self._owes_scores = True
+        scores = self.evaluate(logbook).scores
+        self._owes_scores = False
+        if self._due(self._settings.checkpoint.every_steps):
+            self.save(scores)
 
     def evaluate(self, logbook: Logbook) -> judging.Judged:
         """Scores of the averaged parameters on the validation split."""
@@ -178,20 +232,43 @@ class _Training:
 
     def save(self, metrics: Scores | None) -> None:
         """Writes a checkpoint, with the metrics of its state if there are some."""
-        place = {"loader": self._loader.get_state(), "seconds": self.seconds}
+        place = {
+            "loader": self._loader.get_state(),
+            "data": self._prepared.identity,
+            "ledger": self._ledger.place(),
+            "owes_scores": self._owes_scores,
+            "seconds": self.seconds,
+        }
         self._checkpoints.save(self.step, self._state, place, metrics=metrics)
 
-    def _restore(self, step: int | None) -> None:
-        assert step is not None
-        self._state, place = self._checkpoints.restore(step, self._state)
+    def save_progress(self) -> None:
+        """Writes a checkpoint, if anything was learned since it was last known."""
+        if self.step > self._first_step:
+            self.save(None)
+
+    def _restore(self) -> None:
+        self.step, self._state, place = self._checkpoints.restore_latest(self._state)
         assert isinstance(place, dict)
+        if place["data"] != self._prepared.identity:
+            raise ValueError(
+                f"{self._checkpoints.directory.parent} has learned from other data "
+                f"({place['data']}, and now {self._prepared.identity}): give it back "
+                "what data.root or the files of `data` named, or take another --workdir"
+            )
         self._loader.set_state(place["loader"])
+        self._ledger = Ledger(self.step, place["ledger"])
+        self._owes_scores = place["owes_scores"]
         self.seconds = place["seconds"]
-        _log.info("Going on from step %d.", step)
+        _log.info("Going on from step %d.", self.step)
 
+    def _make_detect(self) -> None:
+        detect = inference.make_detect(self._settings)
 
-def _due(step: int, num_steps: int, every: int) -> bool:
-    return step == num_steps or (every > 0 and step % every == 0)
+        def interruptible(variables: Any, images: Any) -> Any:
+            self._interruption.check()
+            return detect(variables, jax.device_put(images, self._shard))
+
+        self._detect = interruptible
 
 
 def _check_split(group: str, batch_size: int) -> None:

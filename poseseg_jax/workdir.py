@@ -1,51 +1,144 @@
-"""The folder of a run: whose it is, and whether it is finished."""
+"""The folder of a run: whose it is, who is at work in it, whether it is finished."""
 
+import fcntl
 import json
-from collections.abc import Mapping
+import logging
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from poseseg_jax import config as config_lib
+from poseseg_jax.disk import write_whole
+
+_log = logging.getLogger(__name__)
 
 CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.json"
+LOCK_FILE = ".lock"
 
 # What may differ when a run goes on: it changes nothing of what has been learned.
 _FREE = ("train.num_steps", "train.log_every", "checkpoint", "eval", "decode")
-_FREE += ("data.num_workers", "data.prepared_dir")
-_SCORED = ("eval", "decode")  # after a change of these, old scores are not its own
+# Where the data lie, and who reads them. That they are the same data is seen when the
+# run goes on: a checkpoint says which ones it has learned from.
+_PLACES = ("data.root", "data.train_annotations", "data.train_images")
+_PLACES += ("data.val_annotations", "data.val_images", "data.download")
+_FREE += ("data.num_workers", "data.prepared_dir", *_PLACES)
+# After a change of these, old scores may not be its own.
+_SCORED = ("eval", "decode", *_PLACES)
+
+
+@contextmanager
+def occupied(workdir: Path) -> Iterator[None]:
+    """Makes the workdir, and keeps other runs out of it inside of the `with`.
+
+    The operating system keeps the lock, and ends it with the process, also when that is
+    killed: nobody ever has to remove one.
+
+    Raises:
+      ValueError: if another run is at work in it, naming its process; if it cannot be
+        made or written.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        lock = os.open(workdir / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise ValueError(
+            f"{workdir} cannot be written ({error.strerror}: {error.filename}). Give "
+            "a --workdir in which this user may make files."
+        ) from None
+    try:
+        _take(lock, workdir)
+        os.truncate(lock, 0)
+        os.write(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        try:
+            yield
+        finally:
+            os.truncate(lock, 0)
+    finally:
+        os.close(lock)
+
+
+def _take(lock: int, workdir: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(lock, 200).decode(errors="replace").strip()
+        raise ValueError(
+            f"{workdir} is in use by another run ({holder or 'just starting'}). Wait "
+            "for its end, end it, or give this one a --workdir of its own."
+        ) from None
+    except OSError as error:
+        _log.warning(
+            "%s: this file system has no locks (%s): see to it yourself that no other "
+            "run is at work there.",
+            workdir,
+            error.strerror,
+        )
+
+
+def allowed_changes(workdir: Path, config: Mapping[str, Any]) -> dict[str, str]:
+    """What differs between a run and a config with which it may go on, by field.
+
+    Raises:
+      ValueError: if something differs that shaped the parameters of that run.
+    """
+    path = workdir / CONFIG_FILE
+    learned = [p for p in (workdir / "checkpoints").glob("*") if p.name.isdigit()]
+    if not path.exists() or not (learned or (workdir / METRICS_FILE).exists()):
+        return {}
+    new = json.loads(json.dumps(config))
+    changes = config_lib.differences(_read(path), new)
+    wrong = [f"{k}: {v}" for k, v in changes.items() if not k.startswith(_FREE)]
+    if wrong:
+        raise ValueError(
+            f"{workdir} holds a run of another config; take another --workdir, or "
+            "give it back what it had: " + "; ".join(wrong)
+        )
+    return changes
+
+
+def keeps_scores(changes: Mapping[str, str]) -> bool:
+    """Whether a run with these changes would have been given the same scores."""
+    return not any(name.startswith(_SCORED) for name in changes)
 
 
 def claim(workdir: Path, config: Mapping[str, Any]) -> None:
-    """Writes the config into the workdir, unless that belongs to another one.
+    """Writes the config into the workdir.
 
     Scores that the new config would not have given are removed.
 
     Raises:
-      ValueError: if it differs in what shaped the parameters of that run.
+      ValueError: as `allowed_changes` does.
     """
-    path = workdir / CONFIG_FILE
-    new = json.loads(json.dumps(config))
-    learned = [p for p in (workdir / "checkpoints").glob("*") if p.name.isdigit()]
-    if path.exists() and (learned or (workdir / METRICS_FILE).exists()):
-        changes = config_lib.differences(json.loads(path.read_text()), new)
-        wrong = [f"{k}: {v}" for k, v in changes.items() if not k.startswith(_FREE)]
-        if wrong:
-            raise ValueError(
-                f"{workdir} holds a run of another config; take another --workdir, or "
-                "give it back what it had: " + "; ".join(wrong)
-            )
-        if any(name.startswith(_SCORED) for name in changes):
-            (workdir / METRICS_FILE).unlink(missing_ok=True)
     workdir.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(json.dumps(new, indent=2) + "\n")
-    unfinished.replace(path)
+    changes = allowed_changes(workdir, config)
+    for name, change in changes.items():
+        _log.info("The run goes on with another %s: %s", name, change)
+    if not keeps_scores(changes):
+        (workdir / METRICS_FILE).unlink(missing_ok=True)
+    text = json.dumps(json.loads(json.dumps(config)), indent=2) + "\n"
+    write_whole(workdir / CONFIG_FILE, text)
 
 
 def final_metrics(workdir: Path, num_steps: int) -> dict[str, float | None] | None:
-    """The metrics of a run's end after `num_steps` or more; None before."""
+    """The metrics of a run's end after `num_steps` or more; None before.
+
+    Raises:
+      ValueError: if there is a metrics.json that cannot be read.
+    """
     path = workdir / METRICS_FILE
-    metrics = json.loads(path.read_text()) if path.exists() else {}
+    metrics = _read(path) if path.exists() else {}
     # Absent also where something else than the run's own end was evaluated since.
     return metrics if metrics.get("train/steps", 0) >= num_steps else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}). Remove it, and the run goes on."
+        ) from None

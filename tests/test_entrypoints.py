@@ -133,7 +133,7 @@ def test_a_command_that_was_killed_goes_on_when_given_again(ground, tmp_path):
 
 
 def kill_when_there_is(path: Path, flags: list[str], env: dict[str, str]) -> None:
-    """Kills a training and its loader processes without a warning."""
+    """Kills a training without a warning; its loader processes end by themselves."""
     training = subprocess.Popen(
         [sys.executable, "-m", "poseseg_jax.main", *flags],
         cwd=REPOSITORY,
@@ -146,10 +146,32 @@ def kill_when_there_is(path: Path, flags: list[str], env: dict[str, str]) -> Non
         while not path.exists():
             assert training.poll() is None, "it ended before it could be killed"
             time.sleep(0.01)
+        others = children_of(training.pid)
+        assert others
+        training.kill()
+        training.wait()
+        deadline = time.monotonic() + 20
+        while any(map(is_at_work, others)):
+            assert time.monotonic() < deadline, "a loader process outlives the training"
+            time.sleep(0.05)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(training.pid, signal.SIGKILL)
         training.wait()
+
+
+def children_of(process: int) -> list[str]:
+    """Ids of the processes that a process has started and that are there."""
+    threads = Path(f"/proc/{process}/task").glob("*/children")
+    return [child for path in threads for child in path.read_text().split()]
+
+
+def is_at_work(process: str) -> bool:
+    """Whether a process is there, and not just its name, which nobody asked for."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().split()[2] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_evaluate_is_a_command(ground, tmp_path):

@@ -244,6 +244,16 @@ def test_nonsense_is_refused_before_anything_is_done(
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize(("word", "step"), [(None, None), ("best", None), ("20", 20)])
+def test_a_step_is_a_number_or_the_best(word, step):
+    assert evaluate._step(word) == step
+
+
+def test_another_step_is_refused():
+    with pytest.raises(ValueError, match="--step is 'second'; expected a number"):
+        evaluate._step("second")
+
+
 def test_intervals_are_written_beside_the_scores(ground, tmp_path):
     metrics = evaluate.evaluate(ground.finished, output=tmp_path, resamples=5)
     content = json.loads((tmp_path / "intervals.json").read_text())

@@ -55,6 +55,13 @@ def test_any_checkpoint_can_be_asked_for(ground, trained):
         inference.restore(ground.finished, step=3)
 
 
+def test_the_best_checkpoint_can_be_asked_for_if_one_was_scored(ground, tmp_path):
+    assert inference.restore(ground.finished, best=True).step == 4
+    workdir = ground.copy(tmp_path / "run", step=2)
+    with pytest.raises(ValueError, match="a checkpoint that was scored"):
+        inference.restore(workdir, best=True)
+
+
 def test_variables_are_known_before_they_are_there(trained):
     expected = inference.abstract_variables(trained.settings)
     assert jax.tree.structure(expected) == jax.tree.structure(trained.variables)

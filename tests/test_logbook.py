@@ -5,12 +5,11 @@ import logging
 import struct
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from tensorboardX.proto import event_pb2
 
-from poseseg_jax.logbook import METRICS_FILE, Ledger, Logbook
+from poseseg_jax.logbook import METRICS_FILE, Logbook
 
 proto: Any = event_pb2  # its names are made when it is imported
 
@@ -144,41 +143,3 @@ def test_a_half_written_last_line_is_dropped(tmp_path, last):
         file.write(last)
     write(tmp_path, [3], first_step=2)
     assert [line["step"] for line in read(tmp_path)] == [1, 2, 3]
-
-
-def report(total, mid=0.5):
-    return {"total": jnp.float32(total), "mid": jnp.float32(mid)}
-
-
-def test_a_ledger_gives_means_since_it_was_last_closed():
-    ledger = Ledger(10)
-    ledger.add(report(1.0))
-    ledger.add(report(2.0))
-    means, steps, seconds = ledger.close()
-    assert means == {"loss/total": 1.5, "loss/mid": 0.5}
-    assert (steps, seconds >= 0) == (2, True)
-    ledger.add(report(7.0))
-    means, steps, _ = ledger.close()
-    assert (means["loss/total"], steps) == (7.0, 1)
-
-
-@pytest.mark.parametrize("broken", [np.nan, np.inf])
-def test_a_loss_that_is_not_finite_stops_the_run_by_step_and_terms(broken):
-    ledger = Ledger(100)
-    ledger.add(report(1.0))
-    ledger.close()
-    ledger.add(report(1.0))  # step 102
-    ledger.add(report(broken, mid=broken))
-    ledger.add(report(broken))
-    with pytest.raises(FloatingPointError, match="not finite at step 103: ") as caught:
-        ledger.close()
-    assert "'total'" in str(caught.value)
-    assert "'mid'" in str(caught.value)
-    assert "optim.learning_rate" in str(caught.value)
-
-
-def test_only_the_broken_terms_are_named():
-    ledger = Ledger(0)
-    ledger.add(report(np.nan, mid=0.5))
-    with pytest.raises(FloatingPointError, match=r"step 1: \{'total': nan\}"):
-        ledger.close()

@@ -180,7 +180,8 @@ def test_a_run_that_never_began_does_not_claim_its_workdir(
 ):
     with pytest.raises(ValueError, match="no data"):
         train.run(ground.config(data={"root": ""}), tmp_path)
-    run_and_die(monkeypatch, ground.config(), tmp_path, train, "_Training")
+    assert not (tmp_path / "config.json").exists()
+    run_and_die(monkeypatch, ground.config(), tmp_path, train._Training, "loop")
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["data"]["root"] == "embedded"
 

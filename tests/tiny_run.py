@@ -131,6 +131,13 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
+    with ground_in(folder) as shared:
+        yield shared
+
+
+@contextlib.contextmanager
+def ground_in(folder: Path) -> Iterator[Ground]:
+    """The same in a folder of one's own."""
     ground = Ground(folder / "tiny_run")
     ground.folder.mkdir(exist_ok=True)
     with _compiling(_compilation(ground.folder)):
@@ -139,6 +146,11 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
             if not (ground.finished / "metrics.json").exists():
                 train.run(ground.config(), ground.finished)
         yield ground
+
+
+def configure(folder: Path) -> None:
+    """Sets JAX up as `ground` does, for good: in a process that does nothing else."""
+    _configure(_compilation(folder))
 
 
 def _compilation(folder: Path) -> dict[str, object]:

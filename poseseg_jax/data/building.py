@@ -1,6 +1,5 @@
 """Prepared sets are made once, whole or not at all, and looked over before use."""
 
-import errno
 import logging
 import os
 import shlex
@@ -16,13 +15,12 @@ from poseseg_jax.data.coco_persons.coco_persons_dataset_builder import (
     CocoPersonsConfig,
 )
 from poseseg_jax.data.locked import alone
+from poseseg_jax.disk import is_full
 
 _log = logging.getLogger(__name__)
 
 _LOCK = ".lock"
 _UNFINISHED = "incomplete.*"  # as TFDS calls what it has not renamed yet
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-_NO_ROOM_WORDS = tuple(os.strerror(number) for number in _NO_ROOM)
 
 
 def build(config: CocoPersonsConfig, data_dir: Path) -> tuple[Any, Path]:
@@ -53,7 +51,7 @@ def _make(config: CocoPersonsConfig, data_dir: Path, folder: Path) -> None:
         builder: Any = Builder(config=config, data_dir=os.fspath(data_dir))
         builder.download_and_prepare()
     except (OSError, RuntimeError) as error:
-        if _is_full_disk(error):
+        if is_full(error):
             free = shutil.disk_usage(folder.parent).free
             raise ValueError(
                 f"{folder}: the disk is full ({error}); {free / 1e9:.1f} GB are free "
@@ -65,13 +63,6 @@ def _make(config: CocoPersonsConfig, data_dir: Path, folder: Path) -> None:
             raise
     else:
         _log.info("Prepared; what it holds is told in %s", folder / "report.md")
-
-
-def _is_full_disk(error: OSError | RuntimeError) -> bool:
-    if isinstance(error, OSError):
-        return error.errno in _NO_ROOM
-    # ArrayRecord's writer has no number for it, only the system's words.
-    return any(words in str(error) for words in _NO_ROOM_WORDS)
 
 
 def _remove_leftovers(sets: Path, mine: Path, is_alone: bool) -> None:

@@ -77,6 +77,7 @@ class Prepared:
       people_beyond: people of the whole training split beyond the `max_people` largest
         of their picture; their pixels are ignored.
       pictures_beyond: in how many pictures they are.
+      identity: of what was prepared: the same for the same content, wherever it lies.
     """
 
     train: RandomAccessDataSource[Any]
@@ -88,6 +89,7 @@ class Prepared:
     left_out: tuple[dict[str, Any], ...]
     people_beyond: int = 0
     pictures_beyond: int = 0
+    identity: str = ""
 
 
 def prepare(settings: DataSettings) -> Prepared:
@@ -254,6 +256,7 @@ def _prepared(
         left_out=left_out,
         people_beyond=people,
         pictures_beyond=pictures,
+        identity=config.name.rpartition("-")[2],
     )
 
 

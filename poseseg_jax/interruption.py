@@ -1,0 +1,102 @@
+"""A run that is asked to end: by Ctrl-C, by `kill`, by a job scheduler.
+
+Python tells a program of a signal when it comes back from whatever it is doing, which
+may be the compilation of a network. Here a thread is told at once, so that it can say
+what will happen, and end the program if it is asked a second time.
+"""
+
+import logging
+import os
+import signal
+import threading
+from types import TracebackType
+from typing import Any
+
+_log = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(Exception):
+    """The run was asked to end.
+
+    Attributes:
+      signal: by which one.
+    """
+
+    def __init__(self, by: signal.Signals, words: str = ""):
+        super().__init__(words or f"Interrupted by {by.name}.")
+        self.signal = by
+
+    @property
+    def exit_code(self) -> int:
+        """What a shell calls a program that ended by that signal: 130 or 143."""
+        return 128 + self.signal
+
+
+class Interruption:
+    """Inside of its `with`, the first signal is noted, and the second ends the program.
+
+    Outside of the main thread, which alone may ask for signals, it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._by: signal.Signals | None = None
+        self._before: dict[signal.Signals, Any] = {}
+        self._wakeup = -1
+
+    def check(self) -> None:
+        """Raises Interrupted if the run was asked to end."""
+        if self._by is not None:
+            raise Interrupted(self._by)
+
+    def __enter__(self) -> "Interruption":
+        if threading.current_thread() is threading.main_thread():
+            told, self._telling = os.pipe()
+            os.set_blocking(self._telling, False)
+            self._watcher = threading.Thread(
+                target=self._watch, args=(told,), daemon=True
+            )
+            self._watcher.start()
+            self._wakeup = signal.set_wakeup_fd(self._telling)
+            # Called as well, and late; without one, Python's own would be.
+            self._before = {
+                number: signal.signal(number, _nothing) for number in SIGNALS
+            }
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._before:
+            return
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup)
+        os.close(self._telling)  # the watcher reads the end of it
+        self._watcher.join()
+
+    def _watch(self, told: int) -> None:
+        """Reads the number of every signal, a byte each."""
+        while byte := os.read(told, 1):
+            if byte[0] not in SIGNALS:
+                continue
+            by = signal.Signals(byte[0])
+            if self._by is not None:
+                _log.warning("%s again: ending at once, nothing is saved.", by.name)
+                os._exit(128 + by)
+            self._by = by
+            _log.warning(
+                "%s: the run will end after this step, and save it. Once more, and it "
+                "ends at once.",
+                by.name,
+            )
+        os.close(told)
+
+
+def _nothing(number: int, frame: Any) -> None:
+    """All is done by the watcher."""
+    del number, frame

@@ -1,0 +1,487 @@
+"""What can go wrong with a run, case by case: how it is made, and how it is met.
+
+`python -m tests.faults` makes every fault, and writes the table of docs/survival.md
+from what is said of it.
+"""
+
+import contextlib
+import json
+import logging
+import math
+import multiprocessing
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from poseseg_jax import train
+from poseseg_jax.disk import full_disk_explained
+from poseseg_jax.interruption import Interrupted
+from poseseg_jax.logbook import Logbook
+from tests import tiny_run
+from tests.tiny_run import NUM_STEPS, Ground, assert_same_state, read_lines, read_state
+
+DOCS = Path(__file__).resolve().parents[1] / "docs" / "survival.md"
+ERRORS = (ValueError, FloatingPointError, OSError, Interrupted)
+SAVED = 2  # the step of the checkpoint from which most cases start
+LARGE = 20  # steps, for what takes a while to be noticed
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that goes wrong.
+
+    Attributes:
+      name: what it is.
+      happens: makes it in a run; returns what is said. It fails unless what `then` says
+        is so.
+      then: what is so afterwards.
+    """
+
+    name: str
+    happens: Callable[[Ground, Path], str]
+    then: str
+
+
+# How they are made --------------------------------------------------------------------
+
+
+def message_of(call: Callable[..., object], *arguments: object) -> str:
+    """What an error says, as the command does."""
+    try:
+        call(*arguments)
+    except ERRORS as error:
+        if isinstance(error, Interrupted):
+            return f"{error} (exit code {error.exit_code})"
+        return f"{type(error).__name__}: {error}"
+    raise AssertionError("nothing happened")
+
+
+@contextlib.contextmanager
+def at_step(step: int, do: Callable[[], object]) -> Iterator[None]:
+    """Has something done when a run has made that many steps in this process."""
+    steps = iter(range(1, 10**6))
+
+    def advance(logbook: Logbook) -> None:
+        del logbook
+        if next(steps) == step:
+            do()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Logbook, "advance", advance)
+        yield
+
+
+@contextlib.contextmanager
+def largest_file(num_bytes: int) -> Iterator[None]:
+    """Leaves no room for more in any file, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextlib.contextmanager
+def heard() -> Iterator[list[str]]:
+    """What is logged as a warning meanwhile."""
+    said: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: said.append(record.getMessage())
+    logging.getLogger("poseseg_jax").addHandler(handler)
+    try:
+        yield said
+    finally:
+        logging.getLogger("poseseg_jax").removeHandler(handler)
+
+
+def assert_ends_as_undisturbed(ground: Ground, workdir: Path) -> None:
+    """Goes on to the end; then everything is as in the finished run."""
+    train.run(ground.config(), workdir)
+    states = (read_state(run, ground.config())[0] for run in (workdir, ground.finished))
+    assert_same_state(*states)
+    one, other = map(numbers, (workdir, ground.finished))
+    assert one == other
+
+
+def numbers(workdir: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl, without the rates, which are those of the day."""
+    return [
+        {k: v for k, v in line.items() if k != "pictures_per_second"}
+        for line in read_lines(workdir)
+    ]
+
+
+def steps_of(workdir: Path) -> list[int]:
+    """The checkpoints that are there."""
+    folder = workdir / "checkpoints"
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+
+
+def _by_signal(
+    number: signal.Signals, step: int, *, goes_on: bool = True
+) -> Callable[[Ground, Path], str]:
+    def happens(ground: Ground, folder: Path) -> str:
+        workdir = folder / "run"
+        with at_step(step, lambda: os.kill(os.getpid(), number)):
+            said = message_of(train.run, ground.config(), workdir)
+        assert steps_of(workdir)[-1] == step
+        if goes_on:
+            assert_ends_as_undisturbed(ground, workdir)
+        return said
+
+    return happens
+
+
+def _twice(ground: Ground, folder: Path) -> str:
+    del ground, folder
+    program = (
+        "import os, signal, time\n"
+        "from poseseg_jax.interruption import Interruption\n"
+        "with Interruption():\n"
+        "    for _ in range(2):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        time.sleep(0.3)\n"
+        "    time.sleep(60)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 143
+    return f"{done.stderr.strip().splitlines()[-1]} (exit code {done.returncode})"
+
+
+def _in_use(ground: Ground, folder: Path) -> str:
+    """By a process that is killed then."""
+    workdir = ground.copy(folder / "run")
+    program = (
+        "import sys, time\nfrom pathlib import Path\n"
+        "from poseseg_jax.workdir import occupied\n"
+        "with occupied(Path(sys.argv[1])):\n"
+        "    print('there', flush=True)\n    time.sleep(60)\n"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", program, str(workdir)], stdout=subprocess.PIPE
+    )
+    assert other.stdout is not None
+    with other.stdout:
+        assert other.stdout.readline() == b"there\n"
+        said = message_of(train.run, ground.config(), workdir)
+        assert str(other.pid) in said
+        other.kill()
+        other.wait()
+    assert train.run(ground.config(), workdir)  # the lock is gone with it
+    return said.replace(str(other.pid), "4711")
+
+
+def _unwritable(ground: Ground, folder: Path) -> str:
+    place = folder / "theirs"
+    place.mkdir(mode=0o555)
+    with _nobody():
+        said = message_of(train.run, ground.config(), place / "run")
+    assert not list(place.iterdir())
+    return said
+
+
+@contextlib.contextmanager
+def _nobody() -> Iterator[None]:
+    """Root may write everywhere; nobody may not."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+def _other_config(ground: Ground, folder: Path) -> str:
+    workdir = ground.copy(folder / "run", step=SAVED)
+    before = tiny_run.all_files(workdir)
+    config = ground.config(optim={"learning_rate": 0.5})
+    said = message_of(train.run, config, workdir)
+    assert tiny_run.all_files(workdir) == before
+    return said
+
+
+def _other_data(ground: Ground, folder: Path) -> str:
+    workdir = ground.copy(folder / "run", step=SAVED)
+    root = folder / "coco"
+    shutil.copytree(ground.drawn, root)
+    (annotations,) = (root / "annotations").glob("*train2017.json")
+    content = json.loads(annotations.read_text())
+    content["images"].pop()
+    kept = {image["id"] for image in content["images"]}
+    content["annotations"] = [
+        one for one in content["annotations"] if one["image_id"] in kept
+    ]
+    annotations.write_text(json.dumps(content))
+    before = (workdir / "config.json").read_bytes()
+    data = {**ground.config()["data"], "root": str(root)}
+    said = message_of(train.run, ground.config(data=data), workdir)
+    assert (workdir / "config.json").read_bytes() == before
+    return re.sub(r"[0-9a-f]{12}", "0123456789ab", said)
+
+
+def _broken(*steps: int) -> Callable[[Ground, Path], str]:
+    """Of these checkpoints, the middle byte of the largest file is another."""
+
+    def happens(ground: Ground, folder: Path) -> str:
+        workdir = ground.copy(folder / "run")
+        (workdir / "metrics.json").unlink()
+        for step in steps:
+            spoil(workdir / "checkpoints" / str(step))
+        with heard() as said:
+            if SAVED in steps:
+                before = tiny_run.all_files(workdir / "checkpoints")
+                words = message_of(train.run, ground.config(), workdir)
+                assert tiny_run.all_files(workdir / "checkpoints") == before
+                return _without_reason(words)
+            assert_ends_as_undisturbed(ground, workdir)
+        assert [p.name for p in (workdir / "broken_checkpoints").iterdir()] == ["4"]
+        return _without_reason("\n".join(said))
+
+    return happens
+
+
+def _without_reason(words: str) -> str:
+    """It depends on what the byte was."""
+    return re.sub(r"read \(.*\);", "read (...);", words)
+
+
+def spoil(folder: Path) -> None:
+    """Changes a byte of the largest file."""
+    path = max((p for p in folder.rglob("*") if p.is_file()), key=_size)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _full_for_a_checkpoint(ground: Ground, folder: Path) -> str:
+    workdir = ground.copy(folder / "run", step=SAVED)
+    with largest_file(30_000):
+        said = message_of(train.run, ground.config(), workdir)
+    assert steps_of(workdir) == [SAVED]
+    return re.sub(r"\(.*\); [\d.]+ GB", "(...); 0.0 GB", said)
+
+
+def _full_for_a_line(ground: Ground, folder: Path) -> str:
+    workdir = ground.copy(folder / "run", step=SAVED)
+
+    def write() -> None:
+        with (
+            full_disk_explained(workdir, "Make room."),
+            Logbook(workdir, first_step=SAVED, num_steps=NUM_STEPS) as logbook,
+            largest_file(_size(workdir / "metrics.jsonl") + 20),
+        ):
+            logbook.scalars(3, {"loss/total": 1.0})
+
+    said = message_of(write)
+    assert (workdir / "metrics.jsonl").read_text().endswith('{"step": 3, "loss/to')
+    go_on(workdir)
+    assert [line["step"] for line in read_lines(workdir)] == [1, SAVED]
+    return re.sub(r"\(.*\); [\d.]+ GB", "(...); 0.0 GB", said)
+
+
+def _no_shared_memory(ground: Ground, folder: Path) -> str:
+    del folder
+    loader = train._loader(
+        train.config_lib.parse(_with_a_worker(ground)),
+        train.prepare(train.config_lib.parse(ground.config()).data),
+    )
+    with largest_file(4096):
+        said = message_of(next, loader)
+    loader.close()
+    return said
+
+
+def _with_a_worker(ground: Ground, **changes: Any) -> dict[str, Any]:
+    data = {**ground.config()["data"], "num_workers": 1}
+    return ground.config(data=data, **changes)
+
+
+def _worker_killed(ground: Ground, folder: Path) -> str:
+    workdir = folder / "run"
+
+    def kill() -> None:
+        (worker,) = multiprocessing.active_children()
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGKILL)
+
+    train_of = {**ground.config()["train"], "num_steps": LARGE}
+    with at_step(2, kill):
+        config = _with_a_worker(ground, train=train_of)
+        said = message_of(train.run, config, workdir)
+    assert 2 <= steps_of(workdir)[-1] < LARGE
+    assert not multiprocessing.active_children()
+    return re.sub(r"Step \d+", "Step 5", said)
+
+
+def _diverges(ground: Ground, folder: Path) -> str:
+    """From step 3 on no report is a number."""
+    workdir = folder / "run"
+    add = train.Ledger.add
+
+    def spoilt(ledger: train.Ledger, report: dict[str, Any]) -> None:
+        is_good = ledger._step + 1 < 3
+        add(ledger, report if is_good else {"total": math.nan, "mid": math.inf})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train.Ledger, "add", spoilt)
+        said = message_of(train.run, ground.config(), workdir)
+    assert steps_of(workdir) == [2]
+    assert [line["step"] for line in read_lines(workdir)] == [1, 2]
+    return said
+
+
+def go_on(workdir: Path) -> None:
+    """What a run that goes on makes of its log."""
+    with Logbook(workdir, first_step=SAVED, num_steps=NUM_STEPS):
+        pass
+
+
+def _half_a_line(ground: Ground, folder: Path) -> str:
+    workdir = ground.copy(folder / "run", step=SAVED)
+    path = workdir / "metrics.jsonl"
+    whole = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(whole[: SAVED + 1])[:-30])
+    with heard() as said:
+        go_on(workdir)
+    assert path.read_bytes() == b"".join(whole[:SAVED])
+    return "\n".join(said)
+
+
+def _clock_set_back(ground: Ground, folder: Path) -> str:
+    workdir = ground.copy(folder / "run", step=SAVED)
+    first = {path.name for path in workdir.glob("events.*")}
+    with pytest.MonkeyPatch.context() as patch, heard() as said:
+        patch.setattr("time.time", lambda: 1e9)
+        go_on(workdir)
+    names = sorted(path.name for path in workdir.glob("events.*"))
+    assert set(names[:-1]) == first
+    return "\n".join(said)
+
+
+FAULTS = [
+    Fault(
+        "SIGTERM, as a job scheduler sends it",
+        _by_signal(signal.SIGTERM, 3),
+        "the step is finished and saved; going on ends as an undisturbed run",
+    ),
+    Fault(
+        "SIGINT, as Ctrl-C sends it",
+        _by_signal(signal.SIGINT, 1, goes_on=False),
+        "the same",
+    ),
+    Fault("a second signal", _twice, "the process ends at once, also in a compilation"),
+    Fault(
+        "another run is at work in the workdir",
+        _in_use,
+        "it is not touched; a lock ends with its process, also when that is killed",
+    ),
+    Fault("a workdir that may not be written", _unwritable, "nothing is written"),
+    Fault(
+        "a workdir of another config",
+        _other_config,
+        "nothing is changed; every field that differs is named",
+    ),
+    Fault("the data are others than before", _other_data, "nothing is changed"),
+    Fault(
+        "a byte of the latest checkpoint is another",
+        _broken(4),
+        "the run goes on from the one before, and ends as an undisturbed one",
+    ),
+    Fault(
+        "a byte of every checkpoint is another",
+        _broken(SAVED, 4),
+        "they stay where they are",
+    ),
+    Fault(
+        "the disk is full when a checkpoint is written",
+        _full_for_a_checkpoint,
+        "earlier checkpoints stay",
+    ),
+    Fault(
+        "the disk is full when metrics.jsonl gets a line",
+        _full_for_a_line,
+        "half a line, which is taken back when the run goes on",
+    ),
+    Fault(
+        "no room in shared memory for loader processes",
+        _no_shared_memory,
+        "the run ends before its first step",
+    ),
+    Fault(
+        "a loader process is killed",
+        _worker_killed,
+        "what was learned is saved",
+    ),
+    Fault(
+        "a loss that is not finite",
+        _diverges,
+        "the checkpoint before stays the last, and the log ends before it",
+    ),
+    Fault(
+        "the last line of metrics.jsonl is cut off",
+        _half_a_line,
+        "it is taken back when the run goes on, and written again",
+    ),
+    Fault(
+        "the clock is set back while the run is down",
+        _clock_set_back,
+        "durations are not of that clock; TensorBoard's files keep their order",
+    ),
+]
+
+
+def said_of(fault: Fault, ground: Ground, folder: Path) -> str:
+    """What is said of a fault, without what depends on the day."""
+    words = fault.happens(ground, folder).replace(f"{folder}/", "")
+    words = re.sub(r" on [\w.-]+\)", " on node7)", words)
+    return words.strip()
+
+
+def row(fault: Fault, said: str) -> str:
+    """Its line in the table."""
+    lines = [line.strip().replace("|", r"\|") for line in said.splitlines()]
+    words = "<br>".join(f"`{line}`" for line in lines) or "nothing"
+    return f"| {fault.name} | {words} | {fault.then} |"
+
+
+def main() -> None:
+    """The command."""
+    rows = ["| What goes wrong | What is said | Then |", "|---|---|---|"]
+    with tempfile.TemporaryDirectory(prefix="faults-") as name:
+        base = Path(name)
+        with tiny_run.ground_in(base) as ground:
+            for number, fault in enumerate(FAULTS):
+                folder = base / str(number)
+                folder.mkdir()
+                rows.append(row(fault, said_of(fault, ground, folder)))
+                print(rows[-1], flush=True)
+    words = DOCS.read_text()
+    before, begin, rest = words.partition("<!-- faults -->")
+    _, end, after = rest.partition("<!-- end of faults -->")
+    assert end, "no place for the table"
+    table = "\n".join(rows)
+    DOCS.write_text(f"{before}{begin}\n\n{table}\n\n{end}{after}")
+
+
+if __name__ == "__main__":
+    main()

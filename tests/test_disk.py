@@ -1,0 +1,35 @@
+"""Files are whole, and a full disk is known by whoever complains."""
+
+import errno
+
+import pytest
+
+from poseseg_jax.disk import full_disk_explained, is_full, write_whole
+from tests.faults import largest_file
+
+
+def test_a_file_is_the_old_one_or_the_new_one(tmp_path):
+    path = tmp_path / "a.json"
+    write_whole(path, "old")
+    with largest_file(10), pytest.raises(OSError, match="too large"):
+        write_whole(path, "new" * 10)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_full_disk_is_known_by_number_by_words_and_from_within():
+    assert is_full(OSError(errno.ENOSPC, "x"))
+    assert is_full(ValueError("RESOURCE_EXHAUSTED: No space left on device"))
+    outer = RuntimeError("a thread failed")
+    outer.__cause__ = OSError(errno.EDQUOT, "x")
+    assert is_full(outer)
+    assert not is_full(OSError(errno.ENOENT, "x"))
+    assert not is_full(None)
+
+
+def test_other_errors_are_left_alone(tmp_path):
+    with pytest.raises(KeyError), full_disk_explained(tmp_path, "Make room."):
+        raise KeyError
+    explained = pytest.raises(OSError, match=r"full.*free now\. Make room\.")
+    with explained, full_disk_explained(tmp_path, "Make room."):
+        raise ValueError("No space left on device")
