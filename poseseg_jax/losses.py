@@ -5,6 +5,7 @@ them, once; `total` weighs the means. Every term is a mean per component over wh
 counts, so that the weights mean what they say whatever the number of edges or people.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jax
@@ -89,20 +90,42 @@ def terms(
     }
 
 
+def counts(targets: Targets) -> dict[str, Float[Array, ""]]:
+    """What each term's mean is over; no network has a say in it."""
+    means = terms(targets.maps, targets, radius=1.0, positive_weight=1.0)
+    return {name: mean.count for name, mean in means.items()}
+
+
 def total(
-    stages: tuple[Maps, ...], targets: Targets, *, radius: float, settings: LossSettings
+    stages: tuple[Maps, ...],
+    targets: Targets,
+    *,
+    radius: float,
+    settings: LossSettings,
+    shares: Mapping[str, Float[Array, ""]] | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Mean]]:
     """The weighted sum of the terms, averaged over the stages of the network.
+
+    Args:
+      stages: maps of the network, the last stage last.
+      targets: of the same shapes.
+      radius: of the discs, input px.
+      settings: the weights.
+      shares: of a part of a batch: how much of the whole batch's `counts` is in it, of
+        each term. The losses of all parts then add up to the loss of the whole.
 
     Returns:
       The loss to descend and the unweighted terms of the last stage, plus "total".
     """
+    weights = {name: getattr(settings, name) for name in TERMS}
+    if shares is not None:
+        weights = {name: weights[name] * shares[name] for name in TERMS}
     loss = jnp.zeros(())
     report = {}
     for maps in stages:
         report = terms(
             maps, targets, radius=radius, positive_weight=settings.positive_weight
         )
-        weighted = (getattr(settings, name) * report[name].compute() for name in TERMS)
+        weighted = (weights[name] * report[name].compute() for name in TERMS)
         loss += sum(weighted) / len(stages)
     return loss, {"total": Mean(loss, jnp.ones(())), **report}

@@ -29,7 +29,8 @@ def _main(_) -> None:
     except OSError as error:
         raise SystemExit(f"There is no such config. {error}") from None
     try:
-        train.use_every_core(_CONFIG.value.train.batch_size)
+        parts = max(_CONFIG.value.optim.accumulate_steps, 1)
+        train.use_every_core(_CONFIG.value.train.batch_size // parts)
         metrics = train.run(config, Path(_WORKDIR.value))
     except (ValueError, FloatingPointError) as error:
         raise SystemExit(f"{type(error).__name__}: {error}") from None
