@@ -21,7 +21,7 @@ from poseseg_jax.structs import Array, Batch, Targets, TrainState
 
 Report = dict[str, Float[Array, ""]]
 Step = Callable[..., tuple[TrainState, Report]]
-Shares = Mapping[str, Float[Array, ""]]
+Shares = Mapping[str, Float[Array, "*parts"]]
 # What begins the names of the terms of the loss towards an ancestor.
 DISTILLED = "distilled_"
 
@@ -128,13 +128,18 @@ def _gradient(
     def add(gradient: Any, part: tuple[Batch, Shares]) -> tuple[Any, Any]:
         batch, shares = part
         truth = _truth(run, batch)
-        more, report = slope(state.params, state.batch_stats, batch, truth, shares)
-        return jax.tree.map(jnp.add, gradient, more), report
+        more, (terms, stats) = slope(
+            state.params, state.batch_stats, batch, truth, shares
+        )
+        sums = {name: (mean.total, mean.count) for name, mean in terms.items()}
+        return jax.tree.map(jnp.add, gradient, more), (sums, stats)
 
     nothing = jax.tree.map(jnp.zeros_like, state.params)
-    gradient, (terms, stats) = jax.lax.scan(add, nothing, (batches, shares))
-    terms = jax.tree.map(lambda leaf: jnp.sum(leaf, 0), terms)
-    # The loss is a sum over the parts already.
+    gradient, (sums, stats) = jax.lax.scan(add, nothing, (batches, shares))
+    terms = {
+        n: Mean(jnp.sum(total), jnp.sum(count)) for n, (total, count) in sums.items()
+    }
+    # The losses of the parts add up to the loss.
     terms["total"] = Mean(terms["total"].total, jnp.ones(()))
     return gradient, terms, jax.tree.map(lambda leaf: jnp.mean(leaf, 0), stats)
 
