@@ -30,6 +30,7 @@ def get_config(preset: str = "") -> ConfigDict:
             "loss": _loss(),
             "decode": _decode(),
             "optim": _optim(),
+            "init": _init(),
             "train": _train(),
             "checkpoint": {
                 "every_steps": 2_000,  # a save also happens at the end
@@ -190,12 +191,36 @@ def _optim():
     return {
         "name": "adamw",  # "adamw" or "sgd"
         "learning_rate": 5e-4,  # peak, after warm-up
+        # train.batch_size for which learning_rate is meant: for another it is scaled in
+        # proportion (arXiv 1706.02677). 0: learning_rate is taken as it is.
+        "reference_batch_size": 0,
         "warmup_steps": 1_000,
         "schedule": "cosine",  # "cosine" (to 0) or "constant"
         "weight_decay": 1e-4,  # of kernels, not of biases and norms
         "clip": 1.0,  # global norm of the gradient, 0: none
         "momentum": 0.9,  # of "sgd"
+        "backbone_rate": 1.0,  # factor on the learning rate of the whole backbone
+        # The backbone's deepest stage learns at that rate, each shallower one at this
+        # fraction of the rate of the next.
+        "layer_decay": 1.0,
+        # Stages of the backbone that keep their values, from the input: 1 is the stem,
+        # 2 the stem and layer1, ... 5 a whole ResNet. On their norms, see model.norm.
+        "freeze_stages": 0,
+        # Parts in which a batch goes through the network, for the memory of one part.
+        # A step stays a step over train.batch_size pictures.
+        "accumulate_steps": 1,
         "ema": 0.9998,  # decay of the averaged parameters that evaluation uses
+    }
+
+
+def _init():
+    return {
+        # Workdir of an ancestor: a run whose knowledge this one begins with. "": none.
+        "workdir": "",
+        "what": "backbone",  # of its parameters: "backbone", "all" or "nothing"
+        "step": 0,  # of its checkpoints; 0: the latest
+        # Weight of a second loss, towards the ancestor's maps. 0: it is not asked.
+        "distill_weight": 0.0,
     }
 
 

@@ -6,6 +6,7 @@ layer are defined in that layer; those of the run itself are defined here.
 
 import dataclasses
 import difflib
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,12 +31,27 @@ class OptimSettings:
 
     name: str
     learning_rate: float
+    reference_batch_size: int
     warmup_steps: int
     schedule: str
     weight_decay: float
     clip: float
     momentum: float
+    backbone_rate: float
+    layer_decay: float
+    freeze_stages: int
+    accumulate_steps: int
     ema: float
+
+
+@dataclass(frozen=True)
+class InitSettings:
+    """See `init` in configs/base.py."""
+
+    workdir: str
+    what: str
+    step: int
+    distill_weight: float
 
 
 @dataclass(frozen=True)
@@ -81,6 +97,7 @@ class Settings:
     loss: LossSettings
     decode: DecodeSettings
     optim: OptimSettings
+    init: InitSettings
     train: TrainSettings
     checkpoint: CheckpointSettings
     eval: EvalSettings
@@ -104,6 +121,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "data.on_error": ON_ERROR,
     "optim.name": ("adamw", "sgd"),
     "optim.schedule": ("cosine", "constant"),
+    "init.what": ("backbone", "all", "nothing"),
 }
 
 _AT_LEAST = {
@@ -126,6 +144,13 @@ _AT_LEAST = {
     "optim.warmup_steps": 0,
     "optim.weight_decay": 0,
     "optim.clip": 0,
+    "optim.reference_batch_size": 0,
+    "optim.backbone_rate": 0,
+    "optim.layer_decay": 0,
+    "optim.freeze_stages": 0,
+    "optim.accumulate_steps": 1,
+    "init.step": 0,
+    "init.distill_weight": 0,
     "decode.peak_threshold": 0,
     "decode.peaks_per_anchor": 1,
     "decode.max_people": 1,
@@ -211,10 +236,12 @@ def _check(settings: Settings) -> None:
     poseseg.build(settings.model, settings.representation)
     check_side(settings.train.image_size, poseseg.largest_stride(settings.model))
     _check_values(settings)
-    if settings.model.norm == "frozen" and not settings.model.pretrained:
+    _check_beginning(settings)
+    batch, parts = settings.train.batch_size, settings.optim.accumulate_steps
+    if batch % parts:
         raise ValueError(
-            'model.norm is "frozen", but model.pretrained names no weights whose norms '
-            "could be kept."
+            f"train.batch_size {batch} does not divide into {parts} equal parts, as "
+            "optim.accumulate_steps asks."
         )
     representation = settings.representation
     if representation.map_stride % representation.person_stride:
@@ -237,13 +264,46 @@ def _check(settings: Settings) -> None:
         )
 
 
+def _check_beginning(settings: Settings) -> None:
+    """Of what the network begins with, and of what is to stay so."""
+    init, pretrained = settings.init, settings.model.pretrained
+    inherits = init.workdir and init.what != "nothing"
+    if inherits and pretrained:
+        raise ValueError(
+            f"init.workdir {init.workdir} and model.pretrained {pretrained} both give "
+            'the backbone; set one of them to "".'
+        )
+    kept = {
+        "model.norm": settings.model.norm == "frozen",
+        "optim.freeze_stages": settings.optim.freeze_stages > 0,
+    }
+    for name in (name for name, is_kept in kept.items() if is_kept):
+        if not inherits and not pretrained:
+            raise ValueError(
+                f"{name} is {_value_of(settings, name)!r}, but neither "
+                "model.pretrained nor init.workdir gives the backbone values that are "
+                "worth keeping."
+            )
+    if not init.workdir and (init.distill_weight or init.step):
+        raise ValueError(
+            f"init.step is {init.step} and init.distill_weight {init.distill_weight}, "
+            "but init.workdir names no ancestor."
+        )
+    if init.workdir and not inherits and not init.distill_weight:
+        raise ValueError(
+            f'init.workdir is {init.workdir}, but with init.what "nothing" and '
+            "init.distill_weight 0 nothing comes from it."
+        )
+
+
+def _value_of(settings: Settings, name: str) -> Any:
+    group, field = name.split(".")
+    return getattr(getattr(settings, group), field)
+
+
 def _check_values(settings: Settings) -> None:
     """What can be said of a field alone."""
-
-    def value_of(name: str) -> Any:
-        group, field = name.split(".")
-        return getattr(getattr(settings, group), field)
-
+    value_of = functools.partial(_value_of, settings)
     check_reduction(settings.data.reduction)
     for name, choices in _CHOICES.items():
         if value_of(name) not in choices:

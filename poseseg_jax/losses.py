@@ -5,6 +5,7 @@ them, once; `total` weighs the means. Every term is a mean per component over wh
 counts, so that the weights mean what they say whatever the number of edges or people.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jax
@@ -91,6 +92,12 @@ def terms(
     }
 
 
+def counts(targets: Targets) -> dict[str, Float[Array, ""]]:
+    """What each term's mean is over; no network has a say in it."""
+    means = terms(targets.maps, targets, radius=1.0, positive_weight=1.0)
+    return {name: mean.count for name, mean in means.items()}
+
+
 def total(
     stages: tuple[Maps, ...],
     targets: Targets,
@@ -98,6 +105,7 @@ def total(
     radius: float,
     settings: LossSettings,
     names: tuple[str, ...] = TERMS,
+    shares: Mapping[str, Float[Array, ""]] | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Mean]]:
     """The weighted sum of the terms, averaged over the stages of the network.
 
@@ -107,22 +115,27 @@ def total(
       radius: of the discs, input px.
       settings: weights of the terms, and of the stages before the last.
       names: the terms there are: without those of maps that have no head.
+      shares: of a part of a batch: how much of the whole batch's `counts` is in it, of
+        each term. The losses of all parts then add up to the loss of the whole.
 
     Returns:
       The loss to descend, and a report: it as "total", the unweighted terms of the last
       stage as "heatmap", ..., and those of an earlier one as "stage0/heatmap", ...
     """
     last = len(stages) - 1
-    weights = [settings.intermediate_weight] * last + [1.0]
+    stage_weights = [settings.intermediate_weight] * last + [1.0]
+    weights = {name: getattr(settings, name) for name in names}
+    if shares is not None:
+        weights = {name: weights[name] * shares[name] for name in names}
     loss = jnp.zeros(())
     report = {}
-    for number, (maps, weight) in enumerate(zip(stages, weights, strict=True)):
+    for number, (maps, weight) in enumerate(zip(stages, stage_weights, strict=True)):
         found = terms(
             maps, targets, radius=radius, positive_weight=settings.positive_weight
         )
         found = {name: found[name] for name in TERMS if name in names}
-        weighted = (getattr(settings, n) * mean.compute() for n, mean in found.items())
-        loss += sum(weighted) * (weight / sum(weights))
+        weighted = (weights[name] * mean.compute() for name, mean in found.items())
+        loss += sum(weighted) * (weight / sum(stage_weights))
         stage = "" if number == last else f"stage{number}/"
         report |= {f"{stage}{name}": mean for name, mean in found.items()}
     return loss, {"total": Mean(loss, jnp.ones(())), **report}

@@ -32,7 +32,8 @@ def _main(_) -> None:
     except OSError as error:
         raise SystemExit(f"There is no such config. {error}") from None
     try:
-        train.use_every_core(_CONFIG.value.train.batch_size)
+        parts = max(_CONFIG.value.optim.accumulate_steps, 1)
+        train.use_every_core(_CONFIG.value.train.batch_size // parts)
         metrics = train.run(config, Path(_WORKDIR.value))
     except train.Interrupted as stop:
         print(stop, file=sys.stderr)

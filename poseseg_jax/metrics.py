@@ -8,6 +8,9 @@ from jaxtyping import Float
 
 from poseseg_jax.structs import Array
 
+# What a mean of nothing is divided by.
+SMALLEST_COUNT = 1e-6
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -36,4 +39,4 @@ class Mean:
 
     def compute(self) -> Float[Array, ""]:
         """The mean, 0 of nothing."""
-        return self.total / jnp.maximum(self.count, 1e-6)
+        return self.total / jnp.maximum(self.count, SMALLEST_COUNT)

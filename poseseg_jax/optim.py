@@ -9,13 +9,30 @@ import optax
 from jaxtyping import Float, Int
 
 from poseseg_jax.config import OptimSettings
+from poseseg_jax.models.stages import stage_of
 from poseseg_jax.structs import Array
+
+# Tells by its name whether a parameter stays as it is.
+IsFrozen = Callable[[str], bool]
 
 _ADAM_BETAS = (0.9, 0.999)
 _ADAM_EPSILON = 1e-8
 
 
-def schedule(settings: OptimSettings, *, num_steps: int) -> optax.Schedule:
+def peak_rate(settings: OptimSettings, *, batch_size: int) -> float:
+    """The learning rate after warm-up: in proportion to the batch where that is asked.
+
+    The rule is Goyal et al.'s (arXiv 1706.02677, section 2.1), who also say that it
+    wants a warm-up, and does not hold for any size. They found it for SGD; nobody has
+    found it for AdamW.
+    """
+    reference = settings.reference_batch_size
+    return settings.learning_rate * (batch_size / reference if reference else 1)
+
+
+def schedule(
+    settings: OptimSettings, *, num_steps: int, batch_size: int
+) -> optax.Schedule:
     """The learning rate at a step, counted from 0.
 
     It rises linearly over `warmup_steps`, from nearly 0 to its peak (not from 0, where
@@ -25,11 +42,12 @@ def schedule(settings: OptimSettings, *, num_steps: int) -> optax.Schedule:
     Args:
       settings: name of the schedule, peak and warm-up.
       num_steps: length of the run.
+      batch_size: pictures of a step.
 
     Raises:
       ValueError: if there is no such schedule.
     """
-    peak, warmup = settings.learning_rate, settings.warmup_steps
+    peak, warmup = peak_rate(settings, batch_size=batch_size), settings.warmup_steps
     if settings.schedule == "cosine":
         rest = optax.cosine_decay_schedule(peak, max(num_steps - warmup, 1))
     elif settings.schedule == "constant":
@@ -49,11 +67,51 @@ def decay_mask(params: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 
+def frozen_parameters(
+    settings: OptimSettings, is_kept: IsFrozen | None = None
+) -> IsFrozen | None:
+    """Tells by its name (`heads/mid/kernel`) whether a parameter stays as it is.
+
+    Args:
+      settings: with the number of the backbone's stages that are frozen.
+      is_kept: likewise, of parameters that stay for another reason.
+
+    Returns:
+      None if everything is trained.
+    """
+    stages = settings.freeze_stages
+    if not stages:
+        return is_kept
+
+    def is_frozen(name: str) -> bool:
+        stage = stage_of(name)
+        in_stages = stage is not None and stage < stages
+        return in_stages or (is_kept is not None and is_kept(name))
+
+    return is_frozen
+
+
+def hold(params: Any, is_frozen: IsFrozen | None) -> Any:
+    """The parameters, through which no gradient goes back into those that are frozen.
+
+    Layers below which all is frozen need no backward pass then.
+    """
+    if is_frozen is None:
+        return params
+    return jax.tree_util.tree_map_with_path(
+        lambda path, leaf: (
+            jax.lax.stop_gradient(leaf) if is_frozen(_name(path)) else leaf
+        ),
+        params,
+    )
+
+
 def make(
     settings: OptimSettings,
     *,
     num_steps: int,
-    is_frozen: Callable[[str], bool] | None = None,
+    batch_size: int,
+    is_frozen: IsFrozen | None = None,
 ) -> optax.GradientTransformation:
     """The chain from gradients to updates: clip, direction, decay, learning rate.
 
@@ -63,8 +121,9 @@ def make(
     Args:
       settings: of the optimiser.
       num_steps: length of the run.
-      is_frozen: tells by its name (`heads/mid/kernel`) whether a parameter stays as
-        it is. Frozen ones have no part in the gradient's norm and no optimiser state.
+      batch_size: pictures of a step.
+      is_frozen: as of `frozen_parameters`. Frozen ones have no part in the gradient's
+        norm and no optimiser state.
 
     Raises:
       ValueError: if there is no such optimiser or schedule.
@@ -78,8 +137,10 @@ def make(
     else:
         raise ValueError(f'optim.name is "adamw" or "sgd", not {settings.name!r}.')
     clip = [optax.clip_by_global_norm(settings.clip)] if settings.clip else []
-    rate = optax.scale_by_learning_rate(schedule(settings, num_steps=num_steps))
-    chain = optax.chain(*clip, *direction, rate)
+    rate = optax.scale_by_learning_rate(
+        schedule(settings, num_steps=num_steps, batch_size=batch_size)
+    )
+    chain = optax.chain(*clip, *direction, *_by_depth(settings), rate)
     if is_frozen is None:
         return chain
 
@@ -89,6 +150,27 @@ def make(
         )
 
     return optax.partition({"trained": chain, "frozen": optax.set_to_zero()}, labels)
+
+
+def _by_depth(settings: OptimSettings) -> list[optax.GradientTransformation]:
+    """Scales the backbone's updates, decay and all, as a smaller rate would.
+
+    Rates that fall from layer to layer are known as discriminative fine-tuning (Howard
+    and Ruder, arXiv 1801.06146, section 3.2).
+    """
+    rate, decay = settings.backbone_rate, settings.layer_decay
+    if rate == decay == 1:
+        return []
+
+    def scale(updates: Any, _: Any) -> Any:
+        leaves = jax.tree_util.tree_leaves_with_path(updates)
+        stages = [stage_of(_name(path)) for path, _ in leaves]
+        deepest = max((stage for stage in stages if stage is not None), default=0)
+        factors = [1.0 if s is None else rate * decay ** (deepest - s) for s in stages]
+        scaled = [u * f for (_, u), f in zip(leaves, factors, strict=True)]
+        return jax.tree.unflatten(jax.tree.structure(updates), scaled)
+
+    return [optax.stateless(scale)]
 
 
 def _name(path: tuple[Any, ...]) -> str:

@@ -1,10 +1,11 @@
 """Training: build, restore, loop."""
 
 import dataclasses
+import functools
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,16 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from poseseg_jax import (
+    ancestor,
+    endings,
+    evaluate,
+    exhibits,
+    inference,
+    judging,
+    train_step,
+)
 from poseseg_jax import config as config_lib
-from poseseg_jax import endings, evaluate, exhibits, inference, judging, train_step
 from poseseg_jax.checkpoint import Checkpoints
 from poseseg_jax.config import Settings
 from poseseg_jax.data import pipeline
@@ -24,7 +33,7 @@ from poseseg_jax.interruption import Interrupted, Interruption
 from poseseg_jax.ledger import Ledger
 from poseseg_jax.logbook import Logbook
 from poseseg_jax.models import pretrained
-from poseseg_jax.structs import Batch
+from poseseg_jax.structs import Batch, TrainState
 from poseseg_jax.workdir import (
     allowed_changes,
     claim,
@@ -130,8 +139,7 @@ class _Training:
         self._checkpoints, self._interruption = checkpoints, interruption
         self._mesh = Mesh(jax.devices(), ("data",))
         self._shard = NamedSharding(self._mesh, PartitionSpec("data"))
-        init, step = train_step.build(settings)
-        self._train_step = jax.jit(step, donate_argnums=0)
+        init, self._train_step = self._programs()
         self._make_detect()
         self._loader = _loader(settings, prepared)
         self._state = jax.jit(init, out_shardings=self._everywhere)()
@@ -139,7 +147,7 @@ class _Training:
         self.step, self.seconds = 0, 0.0
         self._ledger = Ledger(0)
         if checkpoints.latest_step() is None:
-            self._start_from_imagenet()
+            self._begin()
         else:
             self._restore()
         self._first_step = self.step
@@ -215,16 +223,32 @@ class _Training:
             logbook.picture(self.step, f"val/{image_id}", picture)
         return judged
 
-    def _start_from_imagenet(self) -> None:
-        if not self._settings.model.pretrained:
+    def _programs(self) -> tuple[Callable[[], TrainState], train_step.Step]:
+        """The state before the first step, and the step, compiled when called."""
+        teacher = ancestor.teacher(self._settings)
+        init, step = train_step.build(self._settings, teacher and teacher.settings)
+        step = jax.jit(step, donate_argnums=0)
+        if teacher:
+            _log.info("Learning from the maps of step %d, too.", teacher.step)
+            # An argument: as constants, they would be compiled into the program.
+            variables = jax.device_put(teacher.variables, self._everywhere)
+            step = functools.partial(step, ancestor=variables)
+        return init, step
+
+    def _begin(self) -> None:
+        """Takes over what was learned before this run, where the config says so."""
+        settings, state = self._settings, self._state
+        variables = {"params": state.params, "batch_stats": state.batch_stats}
+        if settings.model.pretrained:
+            variables, report = pretrained.load_backbone(
+                settings.model.pretrained, variables, settings=settings.model
+            )
+            _log.info("%s: %s", settings.model.pretrained, report)
+        elif ancestor.gives_parameters(settings.init):
+            variables, report = ancestor.inherit(variables, settings=settings)
+            _log.info("Begins with %s.", report)
+        else:
             return
-        state = self._state
-        variables, report = pretrained.load_backbone(
-            self._settings.model.pretrained,
-            {"params": state.params, "batch_stats": state.batch_stats},
-            settings=self._settings.model,
-        )
-        _log.info("%s: %s", self._settings.model.pretrained, report)
         variables = jax.device_put(variables, self._everywhere)
         self._state = dataclasses.replace(
             state, **variables, ema=jax.tree.map(jnp.copy, variables["params"])

@@ -179,6 +179,18 @@ NAN, INF = float("nan"), float("inf")
         ("optim__warmup_steps", -1, "optim.warmup_steps is -1"),
         ("optim__ema", 1.0, r"optim.ema is 1.0; it must be in \[0, 1\)"),
         ("optim__momentum", -0.1, r"optim.momentum is -0.1; it must be in \[0, 1\)"),
+        ("optim__accumulate_steps", 0, "optim.accumulate_steps is 0; .* at least 1"),
+        ("optim__accumulate_steps", 5, "batch_size 32 does not divide into 5 equal"),
+        ("optim__backbone_rate", -1.0, "optim.backbone_rate is -1.0"),
+        ("optim__layer_decay", NAN, "optim.layer_decay is nan"),
+        ("optim__reference_batch_size", -1, "optim.reference_batch_size is -1"),
+        ("optim__freeze_stages", -1, "optim.freeze_stages is -1; .* at least 0"),
+        ("optim__freeze_stages", 2, "freeze_stages is 2, but neither model.pretrained"),
+        ("model__norm", "frozen", "model.norm is 'frozen', but neither .*init.workdir"),
+        ("init__what", "heads", "init.what is 'heads'; there are .*'all'"),
+        ("init__step", 5, "init.step is 5 .*but init.workdir names no ancestor"),
+        ("init__distill_weight", 0.5, "distill_weight 0.5, but init.workdir names no"),
+        ("init__distill_weight", -0.5, "init.distill_weight is -0.5; .* at least 0"),
         ("optim__name", "adam", r"optim.name is 'adam'; there are \('adamw', 'sgd'\)"),
         ("optim__schedule", "step", "optim.schedule is 'step'; there are .*'cosine'"),
         ("loss__heatmap", -1.0, "loss.heatmap is -1.0; it must be at least 0"),
@@ -218,6 +230,25 @@ def test_nonsense_is_refused_with_field_value_and_what_was_expected(
         settings(**{field: value})
 
 
+def test_a_backbone_begins_with_one_thing():
+    both = {"init__workdir": "W", "model__pretrained": "f.safetensors"}
+    with pytest.raises(ValueError, match=r"W and model.pretrained f.* both give"):
+        settings(**both)
+    # Its maps alone are no beginning.
+    assert settings(**both, init__what="nothing", init__distill_weight=1.0)
+
+
+def test_an_ancestor_that_gives_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"and init\.distill_weight 0 nothing comes"):
+        settings(init__workdir="W", init__what="nothing")
+
+
+@pytest.mark.parametrize("what", ["backbone", "all"])
+def test_what_an_ancestor_gives_can_be_kept(what):
+    kept = {"optim__freeze_stages": 2, "model__norm": "frozen", "init__what": what}
+    assert settings(**kept, init__workdir="W").optim.freeze_stages == 2
+
+
 @pytest.mark.parametrize("stride", [8, 16, 32])
 def test_sides_follow_the_networks_largest_stride(stride):
     side = 10 * stride + 1
@@ -231,7 +262,7 @@ def test_sides_follow_the_networks_largest_stride(stride):
 @pytest.mark.parametrize("schedule", ["cosine", "constant"])
 def test_every_choice_of_optimizer_can_be_made(name, schedule):
     parsed = settings(optim__name=name, optim__schedule=schedule)
-    optim.make(parsed.optim, num_steps=1)
+    optim.make(parsed.optim, num_steps=1, batch_size=1)
 
 
 def test_differences_are_named_with_both_values():

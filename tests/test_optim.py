@@ -7,17 +7,23 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs import base
 from poseseg_jax import optim
-from poseseg_jax.config import OptimSettings
+from poseseg_jax.config import OptimSettings, parse
 
 SETTINGS = OptimSettings(
     name="adamw",
     learning_rate=0.1,
+    reference_batch_size=0,
     warmup_steps=0,
     schedule="constant",
     weight_decay=0.0,
     clip=0.0,
     momentum=0.0,
+    backbone_rate=1.0,
+    layer_decay=1.0,
+    freeze_stages=0,
+    accumulate_steps=1,
     ema=0.9,
 )
 PARAMS = {
@@ -29,16 +35,19 @@ GRADS = jax.tree.map(lambda leaf: jnp.full_like(leaf, 0.5), PARAMS)
 
 def run(settings, *, num_updates=1, grads=GRADS, is_frozen=None):
     """What the parameters have moved by after some updates with the same gradient."""
-    chain = optim.make(settings, num_steps=10, is_frozen=is_frozen)
-    params, state = PARAMS, chain.init(PARAMS)
+    chain = optim.make(settings, num_steps=10, batch_size=8, is_frozen=is_frozen)
+    before = jax.tree.map(lambda leaf: jnp.full_like(leaf, 2.0), grads)
+    params, state = before, chain.init(before)
     for _ in range(num_updates):
         updates, state = chain.update(grads, state, params)
         params = jax.tree.map(jnp.add, params, updates)
-    return jax.tree.map(lambda new, old: np.asarray(new - old), params, PARAMS)
+    return jax.tree.map(lambda new, old: np.asarray(new - old), params, before)
 
 
-def rates(*, num_steps=20, **changes):
-    schedule = optim.schedule(replace(SETTINGS, **changes), num_steps=num_steps)
+def rates(*, num_steps=20, batch_size=8, **changes):
+    schedule = optim.schedule(
+        replace(SETTINGS, **changes), num_steps=num_steps, batch_size=batch_size
+    )
     return np.array([schedule(step) for step in range(num_steps + 1)])
 
 
@@ -121,7 +130,121 @@ def test_frozen_parameters_stay_and_have_no_part_in_the_norm():
 )
 def test_an_unknown_choice_is_refused_by_its_field(changes, named):
     with pytest.raises(ValueError, match=named):
-        optim.make(replace(SETTINGS, **changes), num_steps=10)
+        optim.make(replace(SETTINGS, **changes), num_steps=10, batch_size=8)
+
+
+@pytest.mark.parametrize(("batch_size", "peak"), [(8, 0.1), (16, 0.2), (2, 0.025)])
+def test_the_rate_follows_the_batch_where_that_is_asked(batch_size, peak):
+    scaled = rates(batch_size=batch_size, reference_batch_size=8, warmup_steps=3)
+    np.testing.assert_allclose(scaled[3:], peak, rtol=1e-6)
+    np.testing.assert_allclose(scaled[0], peak / 4, rtol=1e-6)
+    np.testing.assert_allclose(rates(batch_size=batch_size), 0.1, rtol=1e-6)
+
+
+DEEP = {
+    "backbone": {
+        "conv1": {"kernel": jnp.full((2, 3), 0.5)},
+        "bn1": {"scale": jnp.full(3, 0.5)},
+        "layer1_0": {"conv1": {"kernel": jnp.full((3, 2), 0.5)}},
+        "layer2_0": {"bn1": {"bias": jnp.full(2, 0.5)}},
+        "layer2_1": {"conv2": {"kernel": jnp.full((2, 2), 0.5)}},
+    },
+    "heads": {"mid": {"kernel": jnp.full((2, 2), 0.5)}},
+}
+STAGES = [("conv1", 0), ("bn1", 0), ("layer1_0", 1), ("layer2_0", 2), ("layer2_1", 2)]
+
+
+def first(tree):
+    return jax.tree.leaves(tree)[0].ravel()[0]
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+@pytest.mark.parametrize(
+    ("rate", "decay"), [(1.0, 1.0), (0.1, 1.0), (1.0, 0.5), (0.3, 0.5), (0.0, 1.0)]
+)
+def test_the_backbone_learns_at_a_rate_that_falls_towards_the_input(name, rate, decay):
+    settings = replace(SETTINGS, name=name, weight_decay=0.1, momentum=0.9)
+    slow = replace(settings, backbone_rate=rate, layer_decay=decay)
+    moved, plain = run(slow, grads=DEEP), run(settings, grads=DEEP)
+    for part, stage in STAGES:
+        expected = first(plain["backbone"][part]) * rate * decay ** (2 - stage)
+        np.testing.assert_allclose(first(moved["backbone"][part]), expected, rtol=1e-4)
+    np.testing.assert_array_equal(first(moved["heads"]), first(plain["heads"]))
+
+
+@pytest.mark.parametrize("stages", range(4))
+def test_the_first_stages_are_frozen_and_the_others_are_not(stages):
+    settings = replace(SETTINGS, freeze_stages=stages, layer_decay=0.5)
+    is_frozen = optim.frozen_parameters(settings)
+    moved = run(settings, grads=DEEP, is_frozen=is_frozen)
+    for part, stage in STAGES:
+        assert (first(moved["backbone"][part]) != 0) == (stage >= stages), part
+    assert first(moved["heads"]) != 0
+
+
+def test_what_is_kept_for_another_reason_is_frozen_too():
+    is_norm = lambda name: name.endswith("/scale")  # noqa: E731
+    assert optim.frozen_parameters(SETTINGS) is None
+    assert optim.frozen_parameters(SETTINGS, is_norm) is is_norm
+    both = optim.frozen_parameters(replace(SETTINGS, freeze_stages=1), is_norm)
+    assert both is not None
+    names = ["backbone/conv1/kernel", "backbone/layer3_1/bn2/scale", "heads/a/kernel"]
+    assert [both(name) for name in names] == [True, True, False]
+
+
+def test_no_gradient_goes_into_what_is_frozen():
+    is_frozen = optim.frozen_parameters(replace(SETTINGS, freeze_stages=2))
+    gradient = jax.grad(
+        lambda params: sum(map(jnp.sum, jax.tree.leaves(optim.hold(params, is_frozen))))
+    )(DEEP)
+    assert [first(gradient["backbone"][part]) for part, _ in STAGES] == [0, 0, 0, 1, 1]
+    assert first(gradient["heads"]) == 1
+    assert optim.hold(DEEP, None) is DEEP
+
+
+# Another value for every field, and what else must be set for it to matter.
+OTHERWISE = {
+    "name": ("sgd", {}),
+    "learning_rate": (0.2, {}),
+    "reference_batch_size": (4, {}),
+    "warmup_steps": (5, {}),
+    "schedule": ("constant", {}),
+    "weight_decay": (0.3, {}),
+    "clip": (0.01, {}),
+    "momentum": (0.5, {"name": "sgd"}),
+    "backbone_rate": (0.1, {}),
+    "layer_decay": (0.5, {}),
+    "freeze_stages": (2, {}),
+    "ema": (0.05, {}),
+}
+# It changes how a gradient is come by: see test_train_step.
+ELSEWHERE = {"accumulate_steps"}
+
+
+def average_after_three_steps(settings):
+    """Of all that the group `optim` decides, the end."""
+    is_frozen = optim.frozen_parameters(settings)
+    chain = optim.make(settings, num_steps=6, batch_size=8, is_frozen=is_frozen)
+    params = ema = DEEP
+    state = chain.init(params)
+    for step in range(3):
+        grads = jax.tree.map(lambda leaf, s=step: leaf * (s - 0.7), DEEP)
+        updates, state = chain.update(grads, state, params)
+        params = jax.tree.map(jnp.add, params, updates)
+        ema = optim.update_ema(ema, params, decay=settings.ema, step=step)
+    return np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(ema)])
+
+
+def test_every_field_of_the_config_has_an_effect():
+    usual = parse(base.get_config().to_dict()).optim
+    usual = replace(usual, learning_rate=0.1, warmup_steps=0)  # three steps show it
+    fields = set(base.get_config().optim)
+    assert fields == OTHERWISE.keys() | ELSEWHERE
+    for name, (value, others) in OTHERWISE.items():
+        assert getattr(usual, name) != value
+        before = average_after_three_steps(replace(usual, **others))
+        after = average_after_three_steps(replace(usual, **others, **{name: value}))
+        assert np.abs(after - before).max() > 1e-6, name
 
 
 def test_the_average_of_constant_parameters_reaches_them():

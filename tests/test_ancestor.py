@@ -1,0 +1,219 @@
+"""What a run takes from another, what it refuses, and that it asks once."""
+
+import dataclasses
+import json
+import logging
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from configs import base
+from poseseg_jax import ancestor, inference, train
+from poseseg_jax import config as config_lib
+from tests import tiny_run
+from tests.tiny_run import NUM_STEPS, assert_same_state, read_lines, read_state
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory):
+    with tiny_run.ground(tmp_path_factory) as ground:
+        yield ground
+
+
+@pytest.fixture(scope="module")
+def trained(ground):
+    return inference.restore(ground.finished)
+
+
+def settings(ground, *, model=None, representation=None, train=None, **init):
+    config = ground.config(
+        model=model or {},
+        representation=representation or {},
+        train=train or {},
+        init={"workdir": str(ground.finished), **init},
+    )
+    return config_lib.parse(config)
+
+
+def zeros(parsed):
+    shapes = inference.abstract_variables(parsed)
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
+
+
+def inherit(ground, **changes):
+    parsed = settings(ground, **changes)
+    return ancestor.inherit(zeros(parsed), settings=parsed)
+
+
+def test_the_averaged_backbone_is_taken_with_its_statistics(ground, trained):
+    variables, report = inherit(ground)
+    for collection in ("params", "batch_stats"):
+        for part, found in variables[collection].items():
+            if part == "backbone":
+                assert_same_state(found, trained.variables[collection][part])
+            else:
+                assert not any(leaf.any() for leaf in jax.tree.leaves(found)), part
+    ours = [f"{collection}/{part}" for collection in variables for part in variables]
+    assert ours
+    assert {name.split("/")[1] for name in report.taken} == {"backbone"}
+    assert {name.split("/")[1] for name in report.fresh} == {"heads", "neck"}
+    assert len(report.taken) + len(report.fresh) == len(jax.tree.leaves(variables))
+
+
+def test_all_is_everything(ground, trained):
+    variables, report = inherit(ground, what="all")
+    assert_same_state(variables, trained.variables)
+    assert not report.fresh
+
+
+def test_the_step_can_be_named(ground):
+    variables, report = inherit(ground, step=2, what="all")
+    early, _ = read_state(ground.finished, ground.config(), step=2)
+    assert_same_state(variables["params"], early.ema)
+    assert report.origin == f"{ground.finished}, step 2"
+
+
+def test_the_report_says_what_was_taken_and_what_starts_fresh(ground):
+    other = {"neck_channels": 16}
+    _, report = inherit(ground, model=other, representation={"radius": 7.0})
+    count = len(report.taken)
+    assert str(report) == (
+        f"backbone ({count} arrays) from {ground.finished}, step {NUM_STEPS}; heads, "
+        "neck start fresh; it had model.neck_channels: 8 -> 16, "
+        "representation.radius: 6.0 -> 7.0"
+    )
+
+
+def test_all_that_does_not_fit_is_listed(ground):
+    with pytest.raises(ValueError, match=r"does not fit.* 'all'") as error:
+        inherit(ground, what="all", model={"neck_channels": 16})
+    message = str(error.value)
+    assert "params/heads/body/kernel: [1, 1, 8, 1] there, [1, 1, 16, 1] here" in message
+    assert "backbone/" not in message
+    assert message.count(" there, ") == 8, "the first few"
+    assert "\n  and " in message
+    with pytest.raises(ValueError, match=r"down1_bn/mean: \[8\] there, \[24\] here"):
+        inherit(ground, model={"width": 0.5})
+
+
+def test_arrays_that_only_one_of_them_has_do_not_fit(ground):
+    upsample = {"neck": "upsample", "neck_channels": 8}
+    with pytest.raises(ValueError, match=r"smooth_bn/mean: \[8\] there, nothing here"):
+        inherit(ground, what="all", model=upsample)
+
+
+@pytest.mark.parametrize("backbone", ["resnet50", "resnet18"])
+def test_strides_elsewhere_in_bottlenecks_are_another_network(
+    ground, monkeypatch, backbone
+):
+    """Though the shapes are the same."""
+    model = {"backbone": backbone, "neck_channels": 8}
+    ours = settings(ground, model=model)
+    late = dataclasses.replace(ours.model, bottleneck_stride="1x1")
+    theirs = dataclasses.replace(ours, model=late)
+    variables = {"params": {"backbone": {"conv1": {"kernel": np.zeros(3)}}}}
+    found = inference.Trained(theirs, variables, 4)
+    monkeypatch.setattr(ancestor, "_restore", lambda _: found)
+    if backbone == "resnet18":  # it has none
+        ancestor.inherit(variables, settings=ours)
+        return
+    with pytest.raises(ValueError, match="bottleneck_stride: 1x1 there, 3x3 here"):
+        ancestor.inherit(variables, settings=ours)
+
+
+@pytest.mark.parametrize(
+    ("init", "message"),
+    [
+        ({"workdir": "/nowhere"}, "init.workdir /nowhere: .*no readable config"),
+        ({"step": 3}, r"init.workdir .*checkpoints/3 does not exist.*\[2, 4\]"),
+    ],
+)
+def test_an_ancestor_that_is_not_there_is_named(ground, init, message):
+    with pytest.raises(ValueError, match=message):
+        inherit(ground, **init)
+
+
+def test_nobody_is_asked_for_maps_unless_they_weigh(ground):
+    parsed = settings(ground)
+    gone = dataclasses.replace(parsed.init, workdir="/nowhere")
+    assert ancestor.teacher(dataclasses.replace(parsed, init=gone)) is None
+
+
+def test_maps_that_mean_something_else_are_refused(ground):
+    other = {"radius": 7.0, "skeleton": "tree"}
+    parsed = settings(ground, distill_weight=1.0, representation=other)
+    with pytest.raises(ValueError, match="mean something else") as error:
+        ancestor.teacher(parsed)
+    assert "representation.radius: 6.0 -> 7.0" in str(error.value)
+    assert "representation.skeleton: 'center' -> 'tree'" in str(error.value)
+
+
+def test_a_size_that_the_ancestor_cannot_see_is_refused(ground):
+    fine = {"model": {"output_stride": 8}, "train": {"image_size": 73}}
+    parsed = settings(ground, distill_weight=1.0, what="nothing", **fine)
+    with pytest.raises(ValueError, match=r"image_size does not suit .*stride 16, plus"):
+        ancestor.teacher(parsed)
+    smaller = {"model": {"backbone": "resnet18"}}
+    parsed = settings(ground, distill_weight=1.0, what="nothing", **smaller)
+    assert ancestor.teacher(parsed), "another network may learn from it"
+
+
+def descend(ground, where, num_steps, **init):
+    """A run on other data, with another seed, that begins with the finished one."""
+    config = ground.config(
+        data={"reduction": 70},
+        train={"seed": 5, "num_steps": num_steps},
+        eval={"overlays": 0, "worst": 0},
+        init={"workdir": str(ground.finished), "what": "all", **init},
+    )
+    train.run(config, where)
+    return config
+
+
+def test_a_descendant_begins_where_its_ancestor_ended(ground, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "poseseg_jax")
+    config = descend(ground, tmp_path, 1)
+    assert f"arrays) from {ground.finished}, step {NUM_STEPS}" in caplog.text
+    state, _ = read_state(tmp_path, config, step=1)
+    last = inference.restore(ground.finished).variables["params"]
+    first, _ = read_state(ground.finished, ground.config(), step=2)
+    far, near = (
+        sum(
+            float(np.abs(np.subtract(a, b)).sum())
+            for a, b in zip(*map(jax.tree.leaves, (state.params, other)), strict=True)
+        )
+        for other in (first.params, last)
+    )
+    assert near < far
+    assert int(state.step) == 1, "its steps are its own"
+
+
+def test_distillation_goes_on_after_a_stop_and_takes_over_only_once(
+    ground, tmp_path, caplog
+):
+    caplog.set_level(logging.INFO, "poseseg_jax")
+    ancestor_then = ground.copy(tmp_path / "ancestor")
+    distilling = {"workdir": str(ancestor_then), "distill_weight": 0.5}
+    whole = descend(ground, tmp_path / "whole", 2, **distilling)
+    descend(ground, tmp_path / "halves", 1, **distilling)
+    assert caplog.text.count("Begins with") == 2
+    descend(ground, tmp_path / "halves", 2, **distilling)
+    assert caplog.text.count("Begins with") == 2, "not when it goes on"
+    states = [read_state(tmp_path / n, whole, step=2)[0] for n in ("whole", "halves")]
+    assert_same_state(*states)
+    assert "loss/distilled_heatmap" in read_lines(tmp_path / "halves")[0]
+    shutil.rmtree(ancestor_then)
+    # A descendant evaluates without its ancestor, which is in no file of its own.
+    assert inference.restore(tmp_path / "whole").step == 2
+
+
+def test_defaults_have_no_ancestor():
+    fields = base.get_config().init.to_dict()
+    assert json.loads(json.dumps(fields)) == {
+        "workdir": "",
+        "what": "backbone",
+        "step": 0,
+        "distill_weight": 0.0,
+    }
