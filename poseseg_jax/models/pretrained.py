@@ -141,8 +141,8 @@ def _not_safetensors(path: Path, error: Exception) -> str:
     with path.open("rb") as file:
         start = file.read(4)
     said = f"model.pretrained: {path} is not a .safetensors file ({error})."
-    # A zip archive is what torch.save writes, a protocol number what it wrote before.
-    if path.suffix in (".pth", ".pt", ".bin") or start[:2] in (b"PK", b"\x80\x02"):
+    # torch.save writes a zip archive, and once wrote what opens a bare pickle.
+    if path.suffix in (".pth", ".pt", ".bin") or start.startswith((b"PK", b"\x80")):
         said += (
             " It is a pickle, as torch.save writes it. Pickles are not read, because "
             "they can run code. Convert it where torch and safetensors are installed: "
