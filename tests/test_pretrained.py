@@ -198,6 +198,22 @@ def test_what_is_not_supported_is_named_by_its_first_surprising_tensor(tmp_path,
         load_backbone(path, VARIABLES, settings=SETTINGS)
 
 
+def test_group_norms_are_refused_even_in_part(tmp_path):
+    tensors = {name: v for name, v in _resnet18().items() if "running" not in name}
+    path = _save(tmp_path / "gn.safetensors", tensors)
+    allowed = dataclasses.replace(SETTINGS, pretrained_partial=True)
+    with pytest.raises(ValueError, match=r"bn1.weight, but no bn1.running_mean.*_gn"):
+        load_backbone(path, VARIABLES, settings=allowed)
+
+
+def test_wide_ones_are_refused_by_their_shapes(tmp_path):
+    tensors = _resnet18()
+    tensors["layer1.0.conv2.weight"] = np.zeros((128, 128, 3, 3), "f4")
+    path = _save(tmp_path / "wide.safetensors", tensors)
+    with pytest.raises(ValueError, match=r"layer1.0.conv2.weight has .*Wide ResNets"):
+        load_backbone(path, VARIABLES, settings=SETTINGS)
+
+
 def test_integers_are_no_weights(tmp_path):
     tensors = _resnet18()
     tensors["layer1.0.conv1.weight"] = tensors["layer1.0.conv1.weight"].astype("i1")
