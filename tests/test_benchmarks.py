@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import bias, report
+from benchmarks import bias, model, report
 from benchmarks.__main__ import names
 from benchmarks.report import Row
 from poseseg_jax.coco.annotations import load
@@ -103,6 +103,30 @@ def test_a_file_of_ones_own_is_measured(tmp_path):
     assert "mine.json" in rows[0].note
     values = {row.name for row in rows}
     assert all(row.reference in values for row in rows if row.ratio is not None)
+
+
+def test_multiply_adds_are_about_as_many_as_published():
+    """1.81 G for a ResNet-18 at 224 px, with those on padding."""
+    cost = model.backbone_cost(
+        "resnet18", bottleneck_stride="3x3", output_stride=32, size=224
+    )
+    assert 1.6e9 < cost.multiply_adds < 1.82e9
+    assert cost.parameters == 11_176_512
+
+
+def test_the_page_about_the_network_has_the_benchmarks_figures():
+    page = (REPOSITORY / "docs" / "model.md").read_text()
+    (line,) = (line for line in page.splitlines() if line.startswith("| `resnet18`"))
+    _, parameters, *multiply_adds = line.replace(" G", "").strip("|").split("|")
+    found = [
+        model.backbone_cost(
+            "resnet18", bottleneck_stride="3x3", output_stride=stride, size=641
+        )
+        for stride in (32, 16, 8)
+    ]
+    assert float(parameters) == round(found[0].parameters / 1e6, 2)
+    figures = [round(cost.multiply_adds / 1e9, 1) for cost in found]
+    assert [float(cell) for cell in multiply_adds[:3]] == figures
 
 
 def test_the_made_up_file_has_cocos_head_counts(tmp_path):

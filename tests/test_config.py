@@ -65,6 +65,22 @@ def test_a_train_step_keeps_the_shapes_of_the_state(name, preset):
     evaluate_shapes(parsed)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"refine_stages": 2},
+        {"refine_stages": 1, "refine_steps": 1, "refine_maps": "keypoint"},
+        {"body_map": False, "refine_stages": 1},
+        {"remat": True},
+        {"neck": "upsample", "backbone": "resnet18", "refine_stages": 1},
+    ],
+    ids=str,
+)
+def test_every_part_of_the_network_fits_a_train_step(changes):
+    small = {f"model__{name}": value for name, value in changes.items()}
+    evaluate_shapes(settings(preset="tiny", **small))
+
+
 @functools.cache
 def evaluate_shapes(parsed: Settings) -> None:
     init, step = train_step.build(parsed)
@@ -73,9 +89,12 @@ def evaluate_shapes(parsed: Settings) -> None:
     assert jax.tree.structure(after) == jax.tree.structure(state)
     for old, new in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
         assert (old.shape, old.dtype) == (new.shape, new.dtype)
-    # The base configs refine offsets, so that what the heads say is a stage before.
-    earlier = {f"stage0/{name}" for name in TERMS if parsed.model.refine_steps}
-    assert report.keys() == {"total", "gradient_norm", *TERMS, *earlier}
+    model = parsed.model
+    stages = model.refine_stages + bool(model.refine_steps)
+    prefixes = ["", *(f"stage{number}/" for number in range(stages))]
+    terms = [name for name in TERMS if name != "body" or model.body_map]
+    named = {f"{prefix}{name}" for prefix in prefixes for name in terms}
+    assert report.keys() == {"total", "gradient_norm", *named}
     for value in report.values():
         assert (value.shape, value.dtype) == ((), jnp.float32)
 

@@ -87,6 +87,7 @@ def test_pictures_are_in_tensorboard(tmp_path):
 def test_in_a_pipe_there_are_plain_lines(tmp_path, capsys, caplog):
     caplog.set_level(logging.INFO, logger="poseseg_jax")
     values = {"loss/total": 1.23456, "segm/AP": None, "crowd/people_1/segm/AP": 0.5}
+    values["loss/stage0/mid"] = 0.7
     write(tmp_path, [20], **values)
     assert [record.getMessage() for record in caplog.records] == [
         "step 20  loss/total 1.235  segm/AP -"

@@ -198,6 +198,22 @@ def test_what_is_not_supported_is_named_by_its_first_surprising_tensor(tmp_path,
         load_backbone(path, VARIABLES, settings=SETTINGS)
 
 
+def test_group_norms_are_refused_even_in_part(tmp_path):
+    tensors = {name: v for name, v in _resnet18().items() if "running" not in name}
+    path = _save(tmp_path / "gn.safetensors", tensors)
+    allowed = dataclasses.replace(SETTINGS, pretrained_partial=True)
+    with pytest.raises(ValueError, match=r"bn1.weight, but no bn1.running_mean.*_gn"):
+        load_backbone(path, VARIABLES, settings=allowed)
+
+
+def test_wide_ones_are_refused_by_their_shapes(tmp_path):
+    tensors = _resnet18()
+    tensors["layer1.0.conv2.weight"] = np.zeros((128, 128, 3, 3), "f4")
+    path = _save(tmp_path / "wide.safetensors", tensors)
+    with pytest.raises(ValueError, match=r"layer1.0.conv2.weight has .*Wide ResNets"):
+        load_backbone(path, VARIABLES, settings=SETTINGS)
+
+
 def test_integers_are_no_weights(tmp_path):
     tensors = _resnet18()
     tensors["layer1.0.conv1.weight"] = tensors["layer1.0.conv1.weight"].astype("i1")
@@ -279,7 +295,7 @@ def test_published_weights_load(published):
     )
 
 
-def _features(loaded, image, *, stride_in="1x1", dtype="float32"):
+def _features(loaded, image, *, dtype):
     """Stride -> what the backbone says of one picture, [h w c]."""
     layers = {
         "conv": partial(resnet.conv_layer, use_bias=False, dtype=jnp.dtype(dtype)),
@@ -291,7 +307,7 @@ def _features(loaded, image, *, stride_in="1x1", dtype="float32"):
         ),
     }
     backbone = resnet.build_resnet(
-        "resnet50", output_stride=32, bottleneck_stride=stride_in, **layers
+        "resnet50", output_stride=32, bottleneck_stride="1x1", **layers
     )
     # What the file lacks is an abstract array still.
     variables = {
@@ -312,7 +328,7 @@ def _correlation(one, other):
 def test_published_features_are_those_of_plain_numpy(published, shared_data):
     path, loaded, _ = published
     photograph = min((shared_data / "coco_original_sample").rglob("*.jpg"))
-    pixels = cv2.imread(str(photograph))[100:197, 200:297, ::-1]
+    pixels = cv2.imread(str(photograph))[100:165, 200:265, ::-1]
     image = (pixels / np.float32(255) - MEAN) / STD
     expected = torch_resnets.forward(load_file(path), image, stride_in="1x1")
     ends = {2: "bn1", 4: "layer1.2", 8: "layer2.3", 16: "layer3.5"}
@@ -321,5 +337,3 @@ def test_published_features_are_those_of_plain_numpy(published, shared_data):
         for stride, layer in ends.items():
             alike = _correlation(features[stride], np.maximum(expected[layer], 0))
             assert alike > close, (dtype, layer)
-    wrong = _features(loaded, image, stride_in="3x3")
-    assert _correlation(wrong[16], expected["layer3.5"]) < 0.9

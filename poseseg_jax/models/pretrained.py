@@ -141,8 +141,8 @@ def _not_safetensors(path: Path, error: Exception) -> str:
     with path.open("rb") as file:
         start = file.read(4)
     said = f"model.pretrained: {path} is not a .safetensors file ({error})."
-    # A zip archive is what torch.save writes, a protocol number what it wrote before.
-    if path.suffix in (".pth", ".pt", ".bin") or start[:2] in (b"PK", b"\x80\x02"):
+    # torch.save writes a zip archive, and once wrote what opens a bare pickle.
+    if path.suffix in (".pth", ".pt", ".bin") or start.startswith((b"PK", b"\x80")):
         said += (
             " It is a pickle, as torch.save writes it. Pickles are not read, because "
             "they can run code. Convert it where torch and safetensors are installed: "
@@ -217,6 +217,12 @@ def _compare(
             f"{path} holds none of the tensors of a {settings.backbone}, such as "
             f"{min(wanted)}."
         )
+    half = [n for n in fresh if n.endswith("running_mean") and _scale(n) in loaded]
+    if half:
+        raise ValueError(
+            f"{path} has {_scale(half[0])}, but no {half[0]}: norms without statistics "
+            "are no batch norms, as in timm's resnet50_gn."
+        )
     if fresh and not settings.pretrained_partial:
         raise ValueError(
             f"{path} lacks {len(fresh)} of the {len(wanted)} tensors of "
@@ -230,6 +236,10 @@ def _compare(
             'model.norm "frozen" would keep as they are, untrained. Set it to "live".'
         )
     return report
+
+
+def _scale(name: str) -> str:
+    return name.replace("running_mean", "weight")
 
 
 def _is_not_ours(name: str) -> bool:

@@ -44,7 +44,10 @@ def explain(names: Collection[str]) -> str:
 
 
 def guess(names: Collection[str]) -> str | None:
-    """The one of RESNETS whose blocks a file holds, by their names."""
+    """The one of RESNETS whose blocks a file holds, by their names.
+
+    A file may lack whole stages; None where that leaves more than one, or none.
+    """
     found = [re.match(r"layer(\d)\.(\d+)\.conv(\d)\.", name) for name in names]
     blocks = [tuple(map(int, match.groups())) for match in found if match]
     sizes = tuple(
@@ -52,7 +55,10 @@ def guess(names: Collection[str]) -> str | None:
         for number in (1, 2, 3, 4)
     )
     deep = any(conv == 3 for *_, conv in blocks)
-    for name, (kind, known) in RESNETS.items():
-        if known == sizes and (kind is Bottleneck) == deep:
-            return name
-    return None
+    fitting = [
+        name
+        for name, (kind, known) in RESNETS.items()
+        if (kind is Bottleneck) == deep
+        and all(size in (0, its) for size, its in zip(sizes, known, strict=True))
+    ]
+    return fitting[0] if len(fitting) == 1 else None
