@@ -139,6 +139,7 @@ class _Training:
         self.step, self.seconds = 0, 0.0
         self._ledger = Ledger(0)
         if checkpoints.latest_step() is None:
+            _log.info("%s is empty: starting anew.", checkpoints.directory)
             self._start_from_imagenet()
         else:
             self._restore()
