@@ -112,8 +112,8 @@ def restore(workdir: Path, *, step: int | None = None, best: bool = False) -> Tr
         elif step is None:
             step = checkpoints.latest_step()
         if step is None:
-            lacking = "a checkpoint that was scored" if best else "a checkpoint"
-            raise ValueError(f"{checkpoints.directory} does not hold {lacking} yet.")
+            kind = "checkpoint that was scored" if best else "checkpoint"
+            raise ValueError(f"{checkpoints.directory} holds no {kind} yet.")
         params, batch_stats = checkpoints.restore_model(
             step, template["params"], template.get("batch_stats", {})
         )

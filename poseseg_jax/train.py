@@ -147,6 +147,7 @@ class _Training:
         self.step, self.seconds = 0, 0.0
         self._ledger = Ledger(0)
         if checkpoints.latest_step() is None:
+            _log.info("%s is empty: starting anew.", checkpoints.directory)
             self._begin()
         else:
             self._restore()

@@ -7,7 +7,6 @@ from what is said of it.
 import contextlib
 import json
 import logging
-import math
 import multiprocessing
 import os
 import re
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from poseseg_jax import train
@@ -340,7 +340,8 @@ def _diverges(ground: Ground, folder: Path) -> str:
 
     def spoilt(ledger: train.Ledger, report: dict[str, Any]) -> None:
         is_good = ledger._step + 1 < 3
-        add(ledger, report if is_good else {"total": math.nan, "mid": math.inf})
+        broken = {"total": np.array(np.nan), "mid": np.array(np.inf)}
+        add(ledger, report if is_good else broken)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train.Ledger, "add", spoilt)
@@ -469,7 +470,7 @@ def main() -> None:
     rows = ["| What goes wrong | What is said | Then |", "|---|---|---|"]
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         base = Path(name)
-        with tiny_run.ground_in(base) as ground:
+        with tiny_run.ground_in(base) as ground, tiny_run.remembering():
             for number, fault in enumerate(FAULTS):
                 folder = base / str(number)
                 folder.mkdir()

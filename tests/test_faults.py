@@ -7,7 +7,7 @@ from tests import faults, tiny_run
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory):
-    with tiny_run.ground(tmp_path_factory) as ground:
+    with tiny_run.ground(tmp_path_factory) as ground, tiny_run.remembering():
         yield ground
 
 

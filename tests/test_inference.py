@@ -58,7 +58,7 @@ def test_any_checkpoint_can_be_asked_for(ground, trained):
 def test_the_best_checkpoint_can_be_asked_for_if_one_was_scored(ground, tmp_path):
     assert inference.restore(ground.finished, best=True).step == 4
     workdir = ground.copy(tmp_path / "run", step=2)
-    with pytest.raises(ValueError, match="a checkpoint that was scored"):
+    with pytest.raises(ValueError, match="no checkpoint that was scored"):
         inference.restore(workdir, best=True)
 
 

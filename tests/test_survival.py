@@ -20,7 +20,7 @@ from tests.tiny_run import NUM_STEPS, read_state
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory):
-    with tiny_run.ground(tmp_path_factory) as ground:
+    with tiny_run.ground(tmp_path_factory) as ground, tiny_run.remembering():
         yield ground
 
 
@@ -95,7 +95,7 @@ def test_an_interrupted_evaluation_is_made_up_for(
     )
     tiny_run.assert_same_state(*states)
     # What is restored fits the program that was compiled for the first state.
-    assert sum(n for (_, name), n in counted.items() if name == "jit(_step)") == 1
+    assert not [name for _, name in counted if name in ("jit(_step)", "jit(detect)")]
 
 
 def test_data_that_were_moved_are_the_same_data(ground, tmp_path):

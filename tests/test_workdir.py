@@ -1,11 +1,22 @@
 """A workdir belongs to one config, and knows when its run is finished."""
 
+import errno
 import json
+import os
 
 import pytest
 
 from configs import base
-from poseseg_jax.workdir import CONFIG_FILE, METRICS_FILE, claim, final_metrics
+from poseseg_jax.workdir import (
+    CONFIG_FILE,
+    LOCK_FILE,
+    METRICS_FILE,
+    allowed_changes,
+    claim,
+    final_metrics,
+    keeps_scores,
+    occupied,
+)
 
 
 def config(**groups):
@@ -61,3 +72,36 @@ def test_another_config_is_refused_by_field_and_changes_nothing(finished):
         claim(finished, config(optim={"learning_rate": 0.5}))
     assert (finished / CONFIG_FILE).read_text() == before
     assert final_metrics(finished, 7000)
+
+
+def test_where_the_data_lie_may_change_but_scores_are_asked_for_again(finished):
+    """Whether they are the same data is seen by who opens them."""
+    moved = config(data={"root": "/elsewhere", "num_workers": 3})
+    changes = allowed_changes(finished, moved)
+    assert changes.keys() == {"data.root", "data.num_workers"}
+    assert not keeps_scores(changes)
+    assert keeps_scores({"data.num_workers": "1 -> 3"})
+
+
+def test_one_at_a_time_is_at_work_and_leaves_no_trace(tmp_path):
+    refused = pytest.raises(ValueError, match=f"process {os.getpid()} ")
+    with occupied(tmp_path), refused, occupied(tmp_path):
+        pass
+    with occupied(tmp_path):
+        pass
+    assert (tmp_path / LOCK_FILE).read_bytes() == b""
+
+
+def test_without_locks_there_is_a_warning(tmp_path, monkeypatch, caplog):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with occupied(tmp_path):
+        assert "this file system has no locks" in caplog.text
+
+
+def test_metrics_that_cannot_be_read_are_named(finished):
+    (finished / METRICS_FILE).write_text('{"train/st')
+    with pytest.raises(ValueError, match=r"metrics\.json cannot be read .*Remove it"):
+        final_metrics(finished, 7000)

@@ -17,9 +17,10 @@ import functools
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,8 +30,9 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from configs import base
 from poseseg_jax import config as config_lib
-from poseseg_jax import train, train_step
+from poseseg_jax import inference, train, train_step
 from poseseg_jax.checkpoint import Checkpoints
+from poseseg_jax.config import Settings
 from poseseg_jax.structs import TrainState
 
 NUM_STEPS = 4
@@ -146,6 +148,28 @@ def ground_in(folder: Path) -> Iterator[Ground]:
             if not (ground.finished / "metrics.json").exists():
                 train.run(ground.config(), ground.finished)
         yield ground
+
+
+@contextlib.contextmanager
+def remembering() -> Iterator[None]:
+    """Traces the programs of equal runs once: most of what a tiny run takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name in ((train_step, "build"), (inference, "make_detect")):
+            patch.setattr(owner, name, _remembered(getattr(owner, name)))
+        yield
+
+
+def _remembered(make: Callable[[Settings], Any]) -> Callable[[Settings], Any]:
+    made: dict[str, Any] = {}
+
+    def again(settings: Settings) -> Any:
+        # Neither data nor checkpoints are part of a program.
+        key = repr({**vars(settings), "data": None, "checkpoint": None})
+        if key not in made:
+            made[key] = make(settings)
+        return made[key]
+
+    return again
 
 
 def configure(folder: Path) -> None:
