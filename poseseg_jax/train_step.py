@@ -136,9 +136,7 @@ def _gradient(
 
     nothing = jax.tree.map(jnp.zeros_like, state.params)
     gradient, (sums, stats) = jax.lax.scan(add, nothing, (batches, shares))
-    terms = {
-        n: Mean(jnp.sum(total), jnp.sum(count)) for n, (total, count) in sums.items()
-    }
+    terms = {name: Mean(*map(jnp.sum, both)) for name, both in sums.items()}
     # The losses of the parts add up to the loss.
     terms["total"] = Mean(terms["total"].total, jnp.ones(()))
     return gradient, terms, jax.tree.map(lambda leaf: jnp.mean(leaf, 0), stats)
@@ -172,7 +170,7 @@ def _loss(
         soft = distillation.soft_targets(said[-1], truth)
         distilled, more = score(soft, shares=shares and _of_ancestor(shares))
         loss += run.settings.init.distill_weight * distilled
-        more = {f"{DISTILLED}{name}": more[name] for name in losses.TERMS}
+        more = {f"{DISTILLED}{n}": more[n] for n in losses.TERMS if n in more}
         terms = {**terms, **more, "total": Mean(loss, jnp.ones(()))}
     return loss, (terms, updates["batch_stats"])
 
