@@ -117,15 +117,15 @@ def total(
     Returns:
       The loss to descend and the unweighted terms of the last stage, plus "total".
     """
-    weights = {name: getattr(settings, name) for name in TERMS}
+    term_weights = {name: getattr(settings, name) for name in TERMS}
     if shares is not None:
-        weights = {name: weights[name] * shares[name] for name in TERMS}
+        term_weights = {name: term_weights[name] * shares[name] for name in TERMS}
     loss = jnp.zeros(())
     report = {}
     for maps in stages:
         report = terms(
             maps, targets, radius=radius, positive_weight=settings.positive_weight
         )
-        weighted = (weights[name] * report[name].compute() for name in TERMS)
+        weighted = (term_weights[name] * report[name].compute() for name in TERMS)
         loss += sum(weighted) / len(stages)
     return loss, {"total": Mean(loss, jnp.ones(())), **report}

@@ -178,23 +178,21 @@ def test_a_descendant_begins_where_its_ancestor_ended_and_asks_it_once(
     caplog.set_level(logging.INFO, "poseseg_jax")
     forebear = ground.copy(tmp_path / "forebear")
     distilling = {"workdir": str(forebear), "distill_weight": 0.5}
-    halves, whole = tmp_path / "halves", tmp_path / "whole"
-    config = descend(ground, halves, 1, **distilling)
+    run = tmp_path / "run"
+    config = descend(ground, run, 1, **distilling)
     assert f"arrays) from {forebear}, step {NUM_STEPS}" in caplog.text
-    first, _ = read_state(halves, config, step=1)
+    first, _ = read_state(run, config, step=1)
     given = inference.restore(forebear).variables["params"]
     reach = 1.01 * config["optim"]["learning_rate"]  # of one step of AdamW
     for ours, theirs in zip(*map(jax.tree.leaves, (first.params, given)), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=reach)
-    assert "loss/distilled_heatmap" in read_lines(halves)[0]
+    assert "loss/distilled_heatmap" in read_lines(run)[0]
 
-    descend(ground, halves, 2, **distilling)
+    descend(ground, run, 2, **distilling)
     assert caplog.text.count("Begins with") == 1, "not when it goes on"
-    descend(ground, whole, 2, **distilling)
-    states = [read_state(run, config, step=2)[0] for run in (halves, whole)]
-    assert_same_state(*states)
+    assert "loss/distilled_heatmap" in read_lines(run)[2], "but its maps are seen"
     shutil.rmtree(forebear)
-    assert inference.restore(whole).step == 2, "nobody needs the ancestor afterwards"
+    assert inference.restore(run).step == 2, "nobody needs the ancestor afterwards"
 
 
 def test_defaults_have_no_ancestor():
