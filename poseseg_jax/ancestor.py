@@ -23,8 +23,9 @@ from poseseg_jax.models import poseseg, resnet
 from poseseg_jax.skeleton import SKELETONS
 
 _SHOWN = 8
-# Where the ancestor's own beginnings were: its checkpoint has more than they.
-_OF_NO_MATTER = ("pretrained", "pretrained_partial")
+# Where the ancestor's own beginnings were, as its checkpoint has more than they; and
+# how gradients are computed.
+_OF_NO_MATTER = ("pretrained", "pretrained_partial", "remat")
 
 
 @dataclass(frozen=True)

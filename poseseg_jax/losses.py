@@ -124,9 +124,9 @@ def total(
     """
     last = len(stages) - 1
     stage_weights = [settings.intermediate_weight] * last + [1.0]
-    weights = {name: getattr(settings, name) for name in names}
+    term_weights = {name: getattr(settings, name) for name in names}
     if shares is not None:
-        weights = {name: weights[name] * shares[name] for name in names}
+        term_weights = {name: term_weights[name] * shares[name] for name in names}
     loss = jnp.zeros(())
     report = {}
     for number, (maps, weight) in enumerate(zip(stages, stage_weights, strict=True)):
@@ -134,7 +134,7 @@ def total(
             maps, targets, radius=radius, positive_weight=settings.positive_weight
         )
         found = {name: found[name] for name in TERMS if name in names}
-        weighted = (weights[name] * mean.compute() for name, mean in found.items())
+        weighted = (term_weights[n] * mean.compute() for n, mean in found.items())
         loss += sum(weighted) * (weight / sum(stage_weights))
         stage = "" if number == last else f"stage{number}/"
         report |= {f"{stage}{name}": mean for name, mean in found.items()}

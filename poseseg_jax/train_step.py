@@ -138,9 +138,7 @@ def _gradient(
 
     nothing = jax.tree.map(jnp.zeros_like, state.params)
     gradient, (sums, stats) = jax.lax.scan(add, nothing, (batches, shares))
-    terms = {
-        n: Mean(jnp.sum(total), jnp.sum(count)) for n, (total, count) in sums.items()
-    }
+    terms = {name: Mean(*map(jnp.sum, both)) for name, both in sums.items()}
     # The losses of the parts add up to the loss.
     terms["total"] = Mean(terms["total"].total, jnp.ones(()))
     return gradient, terms, jax.tree.map(lambda leaf: jnp.mean(leaf, 0), stats)
@@ -177,7 +175,7 @@ def _loss(
         of_ancestor = shares and _of_ancestor(shares)
         distilled, more = score(soft, shares=of_ancestor, names=tuple(known))
         loss += run.settings.init.distill_weight * distilled
-        more = {f"{DISTILLED}{name}": more[name] for name in losses.TERMS}
+        more = {f"{DISTILLED}{n}": more[n] for n in losses.TERMS if n in more}
         terms = {**terms, **more, "total": Mean(loss, jnp.ones(()))}
     return loss, (terms, updates["batch_stats"])
 
