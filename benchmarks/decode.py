@@ -1,7 +1,9 @@
 """The decoder beside the loops in NumPy that its tests compare it with.
 
     python -m benchmarks.decode
-    python -m benchmarks.decode --oracle_sides 401 801       the loops at 801 px, too
+    python -m benchmarks.decode --oracle_people 1 5 20 60 --oracle_sides 401 801
+
+The second takes an hour.
 
 Perfect maps of 1, 5, 20 and 60 people, at 401 and 801 px, are decoded one by one, in
 batches, and by tests/decode_oracle.py, which does the same steps cell by cell and
@@ -51,13 +53,15 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     flags = report.parser("decode", __doc__)
     flags.add_argument("--sides", type=int, nargs="+", default=[401, 801], help="px")
     flags.add_argument("--people", type=int, nargs="+", default=[1, 5, 20, 60])
-    flags.add_argument(
-        "--oracle_sides", type=int, nargs="*", default=[401], help="where to run loops"
-    )
+    for name, default in (("sides", [401]), ("people", [1, 20])):
+        text = "for which of them loops are run"
+        flags.add_argument(
+            f"--oracle_{name}", type=int, nargs="*", default=default, help=text
+        )
     given = flags.parse_args(argv)
     if given.smallest:
         given.sides, given.people, given.repeats = [65], [1, 2], 1
-        given.oracle_sides = [65]
+        given.oracle_sides, given.oracle_people = [65], [1, 2]
     return given
 
 
@@ -92,8 +96,8 @@ class _Side:
         seconds = _measured(tasks, self._given.repeats)
         rows = self._of_tasks(seconds)
         if self._side in self._given.oracle_sides:
-            for count, maps in self._maps.items():
-                rows += self._oracle(count, maps, seconds)
+            for count in sorted(set(self._maps) & set(self._given.oracle_people)):
+                rows += self._oracle(count, self._maps[count], seconds)
         rows += self._steps()
         return [
             *rows,

@@ -150,8 +150,8 @@ def test_every_offset_term_is_the_mean_error_of_what_counts(offset):
     weights = {"short": truth.near, "mid": truth.edge, "long": truth.owned}[offset]
     said = random_like(truth.maps)
     error = np.abs(getattr(said, offset) - getattr(truth.maps, offset)) / RADIUS
-    counted = np.broadcast_to(np.asarray(weights)[..., None], error.shape) > 0
-    expected = error[counted].mean(dtype=np.float64)
+    weights = np.broadcast_to(np.asarray(weights, np.float64)[..., None], error.shape)
+    expected = np.average(error, weights=weights)
     np.testing.assert_allclose(terms(said, truth)[offset], expected, rtol=1e-5)
 
 
