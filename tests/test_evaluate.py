@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -64,6 +65,8 @@ def change(ground, workdir, **fields):
     for name, factor in fields.items():
         values = jax.tree.map(lambda leaf, by=factor: by * leaf, getattr(state, name))
         state = dataclasses.replace(state, **{name: values})
+    # A step that is there already would be left as it is.
+    shutil.rmtree(workdir / "checkpoints" / str(NUM_STEPS))
     with Checkpoints(workdir) as checkpoints:
         checkpoints.save(NUM_STEPS, state, place, metrics={"keypoints/AP": 0.0})
     return workdir

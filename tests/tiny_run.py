@@ -159,14 +159,15 @@ def remembering() -> Iterator[None]:
         yield
 
 
-def _remembered(make: Callable[[Settings], Any]) -> Callable[[Settings], Any]:
+def _remembered(make: Callable[..., Any]) -> Callable[..., Any]:
     made: dict[str, Any] = {}
 
-    def again(settings: Settings) -> Any:
+    def again(settings: Settings, *ancestor: Settings | None) -> Any:
         # Neither data nor checkpoints are part of a program.
-        key = repr({**vars(settings), "data": None, "checkpoint": None})
+        fields = {**vars(settings), "data": None, "checkpoint": None}
+        key = repr((fields, ancestor))
         if key not in made:
-            made[key] = make(settings)
+            made[key] = make(settings, *ancestor)
         return made[key]
 
     return again
