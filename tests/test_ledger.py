@@ -17,12 +17,12 @@ def test_a_ledger_gives_means_since_it_was_last_closed():
     ledger = Ledger(10)
     ledger.add(report(1.0))
     ledger.add(report(2.0))
-    means, steps, seconds = ledger.close()
-    assert means == {"loss/total": 1.5, "loss/mid": 0.5}
-    assert (steps, seconds >= 0) == (2, True)
+    closed = ledger.close()
+    assert closed.means == {"loss/total": 1.5, "loss/mid": 0.5}
+    assert (closed.steps, closed.seconds >= 0) == (2, True)
     ledger.add(report(7.0))
-    means, steps, _ = ledger.close()
-    assert (means["loss/total"], steps) == (7.0, 1)
+    closed = ledger.close()
+    assert (closed.means["loss/total"], closed.steps) == (7.0, 1)
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
@@ -57,8 +57,8 @@ def test_a_ledger_goes_on_in_another_process_as_if_nothing_had_been():
         first.add(report(value, mid=value / 7))
     second = Ledger(2, json.loads(json.dumps(first.place())))
     second.add(report(values[2], mid=values[2] / 7))
-    means, steps, _ = second.close()
-    assert (means, steps) == whole.close()[:2]
+    ours, other = second.close(), whole.close()
+    assert (ours.means, ours.steps) == (other.means, other.steps)
 
 
 def test_a_place_is_refused_where_a_report_is_broken():
@@ -80,4 +80,4 @@ def test_the_clock_counts_steps_alone_and_goes_on_where_it_was(monkeypatch):
     now = 152.0
     later = Ledger(1, ledger.place())
     now = 153.0
-    assert ledger.close()[2] == later.close()[2] == 6.0
+    assert ledger.close().seconds == later.close().seconds == 6.0
