@@ -1,7 +1,9 @@
 """Reports wait for their log line, also from one process to the next."""
 
 import json
+import threading
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -81,3 +83,73 @@ def test_the_clock_counts_steps_alone_and_goes_on_where_it_was(monkeypatch):
     later = Ledger(1, ledger.place())
     now = 153.0
     assert ledger.close().seconds == later.close().seconds == 6.0
+
+
+class Clock:
+    """Time that passes only when it is told to."""
+
+    def __init__(self, monkeypatch):
+        self.now = 100.0
+        monkeypatch.setattr("time.monotonic", lambda: self.now)
+
+    def take(self, seconds):
+        """A loader that needs so long."""
+
+        def take():
+            self.now += seconds
+            return "batch"
+
+        return take
+
+
+def test_waiting_begins_when_the_device_has_nothing_left_to_do(monkeypatch):
+    clock = Clock(monkeypatch)
+    done = threading.Event()
+    monkeypatch.setattr(jax, "block_until_ready", lambda report: done.wait(10))
+    ledger = Ledger(0)
+    assert ledger.awaited(clock.take(2.0)) == "batch"  # before the first step: 2 s
+    ledger.add(report(1.0))
+    ledger.awaited(clock.take(5.0))  # under way all the time: nothing
+    clock.now = 110.0
+    done.set()  # the step is done at 110
+    ledger._done.result()
+    clock.now = 111.0
+    ledger.awaited(clock.take(3.0))  # idle since before it was asked: 3 s
+    assert ledger.place()["waited"] == 5.0
+    assert Ledger(1, ledger.place()).place()["waited"] == 5.0
+    assert ledger.close().waited == 5.0
+    ledger.add(report(1.0))
+    assert ledger.close().waited == 0.0
+
+
+def test_a_step_that_ends_while_a_batch_is_awaited_counts_from_its_end(monkeypatch):
+    clock = Clock(monkeypatch)
+    ledger = Ledger(0)
+    ledger.add(report(1.0))
+    ledger._done.result()  # at 100
+
+    def take():
+        clock.now = 104.0
+        return "batch"
+
+    clock.now = 98.0  # asked before it was done
+    ledger.awaited(take)
+    assert ledger.close().waited == 4.0
+
+
+def test_no_more_than_two_steps_are_under_way(monkeypatch):
+    """The second is given while the first is computed; the third waits for it."""
+    done = [threading.Event() for _ in range(3)]
+    waits = iter(done)
+    monkeypatch.setattr(jax, "block_until_ready", lambda report: next(waits).wait(10))
+    ledger = Ledger(0)
+    ledger.add(report(1.0))
+    added = threading.Thread(target=ledger.add, args=(report(2.0),))
+    added.start()
+    added.join(0.05)
+    assert added.is_alive()
+    done[0].set()
+    added.join(10)
+    assert not added.is_alive()
+    for event in done:
+        event.set()

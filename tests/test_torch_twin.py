@@ -1,4 +1,4 @@
-"""The twin in PyTorch is the same network with the same loss, where there is PyTorch."""
+"""Where there is PyTorch, the twin is the same network with the same loss."""
 
 import dataclasses
 
@@ -54,10 +54,11 @@ def test_it_says_and_learns_the_same(model):
             np.testing.assert_allclose(
                 a, b, atol=2e-3 * np.abs(b).max(), err_msg=field.name
             )
-    for _ in range(3):
-        state, report = jax.jit(step)(state, batch)
+    step = jax.jit(step)
+    for error in (1e-4, 5e-3):  # before and after the first update
+        state, report = step(state, batch)
         loss = float(twin.step(*place))
-        assert loss == pytest.approx(float(report["total"]), rel=2e-3)
+        assert loss == pytest.approx(float(report["total"]), rel=error)
 
 
 @needs_torch
