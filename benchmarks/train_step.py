@@ -94,6 +94,7 @@ class _Case:
             f"{train.batch_size}"
         )
         self._batch = _batch(settings)
+        self._flops = speed.step_flops(settings) or float("nan")
 
     def rows(self) -> list[Row]:
         """Of ours, and of the twin if there is one."""
@@ -127,7 +128,7 @@ class _Case:
 
         name = f"{self._label}, ours"
         needed = memory.argument_size_in_bytes + memory.temp_size_in_bytes
-        flops = speed.step_flops(self._settings)
+        flops = self._flops
         count = sum(leaf.size for leaf in jax.tree.leaves(state[0]))
         rows = [
             Row(f"{name}, compilation", seconds, "s"),
@@ -156,7 +157,6 @@ class _Case:
 
         name, ours = f"{self._label}, PyTorch", f"{self._label}, ours"
         count = sum(leaf.size for leaf in jax.tree.leaves(state[0]))
-        own = speed.step_flops(self._settings)
         how = "not compiled" if self._given.eager else "and the first step"
         rows = [
             Row(f"{name}, compilation", seconds, "s", note=how),
@@ -172,7 +172,7 @@ class _Case:
                 flops / 1e9,
                 "GFLOP",
                 f"{ours}, operations",
-                flops / own,
+                flops / self._flops,
                 "convolutions and products only, padding counted",
             ),
         ]
@@ -208,7 +208,7 @@ class _Case:
         peak = speed.peak(jax.devices()[0].device_kind)
         if peak is None:
             return []
-        share = speed.step_flops(self._settings) / each / peak
+        share = self._flops / each / peak
         note = f"of {peak / 1e12:.0f} TFLOP/s, {jax.devices()[0].device_kind}"
         return [Row(f"{name}, MFU", 100 * share, "%", note=note)]
 

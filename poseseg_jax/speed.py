@@ -45,13 +45,13 @@ def peak(device_kind: str) -> float | None:
     return None
 
 
-def step_flops(settings: Settings) -> float:
+def step_flops(settings: Settings) -> float | None:
     """Floating-point operations of a step over a whole batch, as XLA counts them.
 
     Counted is the program as it is given to XLA: what comes out has calls of libraries
     on a GPU, of which XLA does not know what they do, and loops, of which it counts one
     round. So the step is taken without parts and without computing anything twice. An
-    ancestor's pass (`init.distill_weight`) is left out.
+    ancestor's pass (`init.distill_weight`) is left out. None where XLA does not count.
     """
     whole = dataclasses.replace(
         settings,
@@ -62,7 +62,7 @@ def step_flops(settings: Settings) -> float:
     train = settings.train
     form = Form(train.batch_size, train.image_size, settings.data.max_people)
     cost: Any = jax.jit(step).lower(jax.eval_shape(init), form.new()).cost_analysis()
-    return float(cost["flops"])
+    return None if cost is None else float(cost["flops"])
 
 
 class Speed:
@@ -75,20 +75,18 @@ class Speed:
     def __init__(self, settings: Settings):
         self._batch_size = settings.train.batch_size
         one = peak(jax.devices()[0].device_kind)
-        # Operations of a step, and of all devices in a second.
-        self._work = None
-        if one is not None:
-            self._work = step_flops(settings), one * jax.device_count()
+        # Counting takes seconds, for a second look at the whole network.
+        self._flops = None if one is None else step_flops(settings)
+        self._peak = (one or 0.0) * jax.device_count()
 
     def rates(self, closed: Closed) -> dict[str, float]:
-        """RATES; "mfu" where the devices' peak is known."""
+        """RATES; "mfu" where the devices' peak is known and XLA counts."""
         each = closed.seconds / closed.steps
         rates = {
             "step_seconds": each,
             "pictures_per_second": self._batch_size / each,
             "waiting_for_data": closed.waited / closed.seconds,
         }
-        if self._work is not None:
-            flops, per_second = self._work
-            rates["mfu"] = flops / each / per_second
+        if self._flops is not None:
+            rates["mfu"] = self._flops / each / self._peak
         return rates
