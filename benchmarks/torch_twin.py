@@ -11,6 +11,7 @@ Targets are not made here: the twin is given them, and ours makes them in every 
 import contextlib
 import importlib
 import math
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -95,6 +96,25 @@ class Twin:
         with torch.no_grad():
             torch._foreach_lerp_(self._average, self._parameters, 1 - settings.ema)
         return loss.detach()
+
+    def choose_threads(self, images: Any, targets: Any) -> int:
+        """Takes as many threads as are fastest on this CPU, one or one for each core.
+
+        Threads of OpenMP wait for each other busily: where others are at work on the
+        same cores, two may be many times as slow as one.
+        """
+        most = torch.get_num_threads()
+        seconds = {}
+        for threads in {1, most}:
+            torch.set_num_threads(threads)
+            self._loss_of(images, targets).backward()
+            start = time.perf_counter()
+            self._loss_of(images, targets).backward()
+            seconds[threads] = time.perf_counter() - start
+        self._optimizer.zero_grad(set_to_none=True)
+        chosen = min(seconds, key=lambda threads: seconds[threads])
+        torch.set_num_threads(chosen)
+        return chosen
 
     def maps(self, images: Any) -> list[Maps]:
         """What it says in training, stage by stage, as NumPy arrays."""

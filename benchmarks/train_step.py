@@ -146,6 +146,9 @@ class _Case:
         truth = jax.device_get(_targets(self._settings, self._batch))
         batch = twin.put(self._batch, truth)
         flops = twin.flops(*batch)
+        how = "not compiled" if self._given.eager else "and the first step"
+        if device == "cpu":
+            how += f"; threads: {twin.choose_threads(*batch)}"
         start = time.perf_counter()
         twin.step(*batch)
         twin.wait()
@@ -157,7 +160,6 @@ class _Case:
 
         name, ours = f"{self._label}, PyTorch", f"{self._label}, ours"
         count = sum(leaf.size for leaf in jax.tree.leaves(state[0]))
-        how = "not compiled" if self._given.eager else "and the first step"
         rows = [
             Row(f"{name}, compilation", seconds, "s", note=how),
             Row(

@@ -9,6 +9,8 @@ single host all of this does nothing.
 
 import contextlib
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
@@ -26,6 +28,10 @@ T = TypeVar("T")
 
 class OtherHostFailed(ValueError):
     """This host can not go on, because another one failed, which says why."""
+
+
+class Unshared(RuntimeError):
+    """What went wrong on this host alone, while the others wait for it."""
 
 
 def join(coordinator: str, num_processes: int, process_id: int) -> None:
@@ -137,6 +143,28 @@ def told(work: Callable[[], T]) -> T:
         return work()
     result = together(lambda: work() if is_first() else None)
     return gathered(result)[0]  # type: ignore[return-value]
+
+
+@contextlib.contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """Ends this process, if the hosts can no longer agree how to end.
+
+    Then JAX would wait for the others to say goodbye, who wait for this one; but when
+    it is gone, they notice. With a single host this does nothing.
+    """
+    try:
+        yield
+    except (Unshared, jax.errors.JaxRuntimeError) as error:
+        if count() == 1:
+            raise
+        print(
+            f"{type(error).__name__}: {str(error).splitlines()[0]}\nProcess {index()} "
+            "ends here; if another one ended before, it says why. The same command "
+            "goes on from the last checkpoint.",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(1)
 
 
 @contextlib.contextmanager

@@ -47,7 +47,8 @@ def _main(_) -> None:
         else:
             parts = max(_CONFIG.value.optim.accumulate_steps, 1)
             devices.use_every_core(_CONFIG.value.train.batch_size // parts)
-        metrics = train.run(config, Path(_WORKDIR.value))
+        with hosts.leaving_at_once():
+            metrics = train.run(config, Path(_WORKDIR.value))
     except train.Interrupted as stop:
         print(stop, file=sys.stderr)
         raise SystemExit(stop.exit_code) from None

@@ -188,14 +188,15 @@ class _Training:
 
     def _next_batch(self) -> Batch:
         try:
-            return devices.put(next(self._loader))
-        except ChildProcessError as error:
-            # Who asked the run to end may have told its loader processes as well.
-            if hosts.count() == 1:
+            batch = next(self._loader)
+        except (ChildProcessError, ValueError, OSError) as error:
+            if hosts.count() > 1:  # the others are in the next step already
+                raise hosts.Unshared(f"{type(error).__name__}: {error}") from error
+            if isinstance(error, ChildProcessError):
+                # Who asked the run to end may have told its loader processes as well.
                 self._interruption.check()
-                raise
-            # The others are in the next step already, so nothing can be saved.
-            raise hosts.OtherHostFailed(f"Process {hosts.index()}: {error}") from error
+            raise
+        return devices.put(batch)
 
     def _train_on(self, batch: Batch) -> None:
         self._state, report = self._train_step(self._state, batch)
