@@ -1,13 +1,16 @@
 """Two processes on this machine are two hosts: they are as good as one, and agree."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import jax
 import numpy as np
 import pytest
+from jax.errors import JaxRuntimeError
 
 from poseseg_jax import hosts
 from poseseg_jax.speed import RATES
@@ -27,7 +30,7 @@ def free_port():
         return listening.getsockname()[1]
 
 
-def run_on_two(ground, workdirs, *flags):
+def run_on_two(ground, workdirs, *flags, meanwhile=lambda processes: None):
     """Exit codes, and all that was said, of the processes of a run."""
     coordinator = f"localhost:{free_port()}"
     processes = []
@@ -47,6 +50,7 @@ def run_on_two(ground, workdirs, *flags):
             )
         )
     try:
+        meanwhile(processes)
         said = [process.communicate(timeout=200)[0] for process in processes]
     finally:
         for process in processes:
@@ -103,6 +107,45 @@ def test_all_end_when_the_first_may_not_begin(ground):
     assert refusal in said[0].splitlines()[-1]
     assert said[1].splitlines()[-1].startswith("OtherHostFailed: Process 0: ValueError")
     assert refusal in said[1]
+
+
+def test_a_signal_to_one_host_ends_all_after_the_same_step(ground, tmp_path):
+    def ask_the_second(processes):
+        while not (tmp_path / "checkpoints" / "2").exists():
+            assert all(process.poll() is None for process in processes)
+            time.sleep(0.05)
+        processes[1].send_signal(signal.SIGTERM)
+
+    codes, said = run_on_two(
+        ground,
+        [tmp_path, tmp_path],
+        "--config.train.num_steps=100000",
+        meanwhile=ask_the_second,
+    )
+    assert codes == [143, 143], said
+    last = max(int(path.name) for path in (tmp_path / "checkpoints").iterdir())
+    for words in said:
+        assert f"Interrupted by SIGTERM. Step {last} is saved in {tmp_path}" in words
+
+
+ALONE = [hosts.Unshared("ValueError: a broken picture"), JaxRuntimeError("no peer\n.")]
+
+
+@pytest.mark.parametrize("error", ALONE, ids=lambda error: type(error).__name__)
+def test_a_host_that_fails_alone_does_not_wait_for_the_others(
+    monkeypatch, capsys, error
+):
+    codes = []
+    with pytest.raises(type(error)), hosts.leaving_at_once():
+        raise error
+    monkeypatch.setattr(hosts, "count", lambda: 2)
+    monkeypatch.setattr("os._exit", codes.append)
+    with hosts.leaving_at_once():
+        raise error
+    assert codes == [1]
+    first, then = capsys.readouterr().err.splitlines()
+    assert str(error).splitlines()[0] in first
+    assert "The same command goes on from the last checkpoint." in then
 
 
 @pytest.mark.parametrize(("num_processes", "process_id"), [(0, -1), (2, 2), (2, -1)])
