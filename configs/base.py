@@ -174,7 +174,7 @@ def _decode():
         # px: the nearest candidate within it is where a step ends. 0: as PersonLab,
         # steps end where the offsets say.
         "snap_radius": 0.0,
-        "found_threshold": 0.1,  # confidence from which a keypoint counts as found
+        "found_threshold": 0.1,  # probability from which an anchor counts as found
         # Exponent of the body map in a confidence. Off: with 0.5 and 1, `tiny` lost
         # 0.2 and 0.5 keypoints AP.
         "body_weight": 0.0,

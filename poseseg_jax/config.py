@@ -152,7 +152,7 @@ _AT_LEAST = {
     "optim.accumulate_steps": 1,
     "init.step": 0,
     "init.distill_weight": 0,
-    "decode.peak_threshold": 0,
+    "decode.peak_threshold": 1e-6,
     "decode.peaks_per_anchor": 1,
     "decode.max_people": 1,
     "decode.suppression_radius": 0.01,
@@ -162,7 +162,7 @@ _AT_LEAST = {
     "decode.center_scale": 0,
     "decode.snap_radius": 0,
     "decode.refine_steps": 0,
-    "decode.found_threshold": 0,
+    "decode.found_threshold": 1e-6,
     "decode.body_weight": 0,
     "decode.mask_threshold": 0.01,
     "data.order_seed": 0,
@@ -254,6 +254,11 @@ def _check(settings: Settings) -> None:
         raise ValueError(
             f"representation.map_stride {representation.map_stride} must be a multiple "
             f"of decode.center_stride {settings.decode.center_stride}."
+        )
+    if settings.decode.center_radius_min > settings.decode.center_radius:
+        raise ValueError(
+            f"decode.center_radius_min {settings.decode.center_radius_min} must not "
+            f"exceed decode.center_radius {settings.decode.center_radius}."
         )
     roots = len(representation.skeleton.roots)
     cells = (settings.eval_image_size // representation.map_stride + 1) ** 2

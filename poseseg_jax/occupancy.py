@@ -12,8 +12,8 @@ from jaxtyping import Float, Int, UInt8
 from poseseg_jax import geometry
 from poseseg_jax.structs import IGNORE, MAX_PEOPLE, UNKNOWN_MASK, Array
 
-# How far beyond outlines, in cells, long offsets go on. An outline crosses cells whose
-# own pixels are nobody's, or of several people.
+# Cells beyond an outline that still get the nearest owner's long offsets. An outline
+# crosses cells whose own pixels are nobody's, or of several people.
 _CELLS_NEARBY = 2
 
 
@@ -55,9 +55,10 @@ def owners(
       stride: input pixels per cell, even or 1.
 
     Returns:
-      Rows of the first and the second owner, and the fraction of the cell that each of
-      them alone covers. Where nobody does, both fractions are 0, and the first row is
-      one of a cell nearby: perfect long offsets do not end at an outline.
+      Rows of the first and the second owner, -1 for none, and the fraction of the cell
+      that each of them alone covers. Where nobody does, both fractions are 0, and the
+      first row is the owner of a cell at most 2 cells away, if there is one: perfect
+      long offsets do not end at an outline.
     """
     pixels = _pixels(people, stride=stride, kernel=_kernel(stride))
     owned = [jnp.where(codes <= MAX_PEOPLE, codes, 0) for codes, _ in pixels]
@@ -75,8 +76,7 @@ def owners(
     for _ in range(_CELLS_NEARBY):
         for codes, _ in _pixels(first, stride=1, kernel=np.ones(3)):
             first = jnp.where((first == 0) & (codes <= MAX_PEOPLE), codes, first)
-    rows = jnp.stack([first, second], axis=-1).astype(jnp.int32) - 1
-    return jnp.maximum(rows, 0), shares
+    return jnp.stack([first, second], axis=-1).astype(jnp.int32) - 1, shares
 
 
 def _pixels(

@@ -52,7 +52,7 @@ class Maps:
     heatmap: Float[Array, "*B h w A"]  # is an anchor of that type within R
     short: Float[Array, "*B h w A 2"]  # to the nearest anchor of that type
     mid: Float[Array, "*B h w E 2"]  # from the edge's source anchor to its target
-    long: Float[Array, "*B h w A 2"]  # from a person's cell to each of its anchors
+    long: Float[Array, "*B h w A 2"]  # to its person's anchors; of two people: mean
     person: Float[Array, "*B p q"]  # the fraction of the cell that people cover
     body: Float[Array, "*B h w"]  # closeness to any labelled keypoint
 
@@ -64,7 +64,7 @@ class Targets:
     maps: Maps
     near: Float[Array, "*B h w A"]  # `short`: weight, 0 outside of the anchor's disc
     edge: Float[Array, "*B h w E"]  # `mid`: likewise, and where an end is unlabelled
-    owned: Float[Array, "*B h w A"]  # `long`: 0 unless one owner, who has the anchor
+    owned: Float[Array, "*B h w A"]  # `long`: part covered by (two) owners who have it
     asked: Float[Array, "*B h w A"]  # `heatmap`
     asked_person: Float[Array, "*B p q"]  # `person`
     asked_body: Float[Array, "*B h w"]  # `body`

@@ -73,6 +73,9 @@ def _make_one(
     edge = inside[..., source] * weight[walker, source] * weight[walker, target]
 
     rows, shares = occupancy.owners(picture.people, stride=stride)
+    # Far from every owner, the person whose centre is nearest: within a crowd, somebody
+    # who is there, whatever the order of people.
+    rows = jnp.where(rows >= 0, rows, nearest[..., CENTER, None])
     long = _mean_anchors(anchors, labelled, rows, shares) - cells[:, :, None]
     asked, asked_body = _asked(picture, people, cells, inside)
     person, asked_person = occupancy.fraction(
@@ -143,10 +146,10 @@ def _gather_people(
     return weight[person, jnp.arange(weight.shape[1])]
 
 
-def _owners(
+def _owner_of_middle(
     people: UInt8[Array, "h w"],
 ) -> tuple[Int[Array, "h w"], Bool[Array, "h w"]]:
-    """The row of the person who alone owns a cell, and whether there is one."""
+    """The row of who alone owns a cell's middle pixel, and whether there is one."""
     owned = (people > 0) & (people <= MAX_PEOPLE)
     return jnp.where(owned, people.astype(jnp.int32) - 1, 0), owned
 
@@ -179,7 +182,7 @@ def _asked(
     """
     known = people != IGNORE
     silent = (_exists(picture) > 0) & ~jnp.any(picture.visibility > 0, axis=-1)
-    row, owned = _owners(people)
+    row, owned = _owner_of_middle(people)
     x, y = cells[..., None, 0], cells[..., None, 1]
     x0, y0, x1, y1 = jnp.moveaxis(picture.box, -1, 0)
     in_silent_box = (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1) & silent

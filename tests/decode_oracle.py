@@ -238,19 +238,19 @@ def exclusive_ownership(
         here.sort(key=lambda d: distance[d, i, j] * np.sqrt(scale[d]))
         if not here:
             continue
-        near = min(distance[d, i, j] for d in here)
-        near = min(max(1.5 - near / threshold, 0), 1)
+        near = min(max(1.5 - distance[here[0], i, j] / threshold, 0), 1)
         first, second = here[0], here[1] if len(here) > 1 else None
         out[first, i, j] = near
         if second is None:
             continue
+        both = np.minimum(confidence[first], confidence[second])
+        gap = np.sum(both * np.linalg.norm(pose[first] - pose[second], axis=-1))
         misses = []
         for d in (first, second):
             embedding = np.array([j, i]) * stride + long[i, j]
             apart = np.linalg.norm(embedding - pose[d], axis=-1)
-            both = np.minimum(confidence[first], confidence[second])
             misses.append(np.sum(both * apart) / np.sqrt(scale[d]))
-        if sum(misses) > 0:
+        if gap > 0.1 * np.sum(both):
             out[first, i, j] = near * misses[1] / sum(misses)
             out[second, i, j] = near * misses[0] / sum(misses)
     return out
@@ -306,8 +306,8 @@ def decode(maps, *, representation, settings):
         coarse = coarsen(maps.person, stride // representation.person_stride)
         to_center = maps.long[:, :, CENTER]
         area = visible_area(coarse, to_center, pose[:, CENTER], stride=stride)
-        low = min(settings.center_radius_min, settings.center_radius)
-        reach = np.clip(settings.center_scale * area**0.5, low, settings.center_radius)
+        reach = settings.center_scale * area**0.5
+        reach = np.clip(reach, settings.center_radius_min, settings.center_radius)
         reach = np.where(area < 1, settings.center_radius, reach)
     score = [one for one, _, _ in found]
     keep = suppress(anchor, position, score, pose, radius=near, center_radius=reach)

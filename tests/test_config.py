@@ -228,6 +228,13 @@ NAN, INF = float("nan"), float("inf")
         ("decode__max_people", 800, "decode.max_people is 800, but .* at most 720"),
         ("decode__peaks_per_anchor", 0, "decode.peaks_per_anchor is 0"),
         ("decode__suppression_radius", -1.0, "decode.suppression_radius is -1.0"),
+        ("decode__peak_threshold", 0.0, "decode.peak_threshold is 0.0; .* 1e-06"),
+        ("decode__found_threshold", 0, "decode.found_threshold is 0; .* 1e-06"),
+        (
+            "decode__center_radius_min",
+            11.0,
+            "center_radius_min 11.0 must not exceed decode.center_radius 10.0",
+        ),
         ("data__reduction", 101, r"data.reduction is 101; .* 0 ... 100"),
         ("data__reduction_by", "magic", "data.reduction_by is 'magic'; there are"),
         ("data__head_count", "all", "data.head_count is 'all'; .*'labelled', 'ann"),

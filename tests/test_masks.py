@@ -17,7 +17,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 embedding_distance = jax.jit(partial(masks.embedding_distance, stride=STRIDE))
 ownership = jax.jit(partial(masks.ownership, threshold=THRESHOLD))
 divide = jax.jit(partial(masks.exclusive_ownership, stride=STRIDE, threshold=THRESHOLD))
-assemble = jax.jit(masks.assemble)
+assemble = jax.jit(masks.assemble, static_argnames="factor")
 
 
 def embedding(rng):
@@ -127,8 +127,34 @@ def test_people_whom_nothing_tells_apart_do_not_share():
     )
     distance = embedding_distance(*fields.values())
     fields["scale"] = np.full(PEOPLE, 50, np.float32)
-    owned = divide(distance, np.ones(PEOPLE, np.float32), **fields)
+    owned = np.asarray(divide(distance, np.ones(PEOPLE, np.float32), **fields))
+    np.testing.assert_allclose(owned.max(axis=0), 1, atol=1e-5)
     np.testing.assert_allclose(owned.sum(axis=0), 1, atol=1e-5)
+
+
+# Miss of a person of scale 10 and of one of scale 1000, px; what each of them owns.
+# The threshold is a quarter of the scale.
+@pytest.mark.parametrize(
+    ("misses", "owned"),
+    [
+        ((1, 60), (1, 0)),  # the small one is nearest
+        ((2, 15), (0.5, 0.5)),  # in between, near to both
+        ((4, 60), (0, 0)),  # the small one is nearest, and too far: the other's is not
+        ((60, 4), (0, 1)),
+    ],
+)
+def test_a_cell_is_judged_by_how_far_its_nearest_person_is(misses, owned):
+    pose = np.zeros((2, NUM_ANCHORS, 2), np.float32)
+    pose[:, :, 0] = np.array([[-misses[0]], [misses[1]]])
+    fields = {
+        "long": np.zeros((1, 1, NUM_ANCHORS, 2), np.float32),
+        "pose": pose,
+        "confidence": np.ones((2, NUM_ANCHORS), np.float32),
+        "scale": np.array([10, 1000], np.float32),
+    }
+    distance = embedding_distance(*fields.values())
+    got = divide(distance, np.ones(2, np.float32), **fields)
+    np.testing.assert_allclose(got[:, 0, 0], owned, atol=0.2)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +180,9 @@ def test_masks_equal_the_loop(factor, seed):
     person = rng.random((4 * factor + 1, 5 * factor + 1)).astype(np.float32)
     owned = rng.random((2, 5, 6)).astype(np.float32)
     expected = oracle.assemble(person, owned, factor=factor)
-    np.testing.assert_allclose(assemble(person, owned), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        assemble(person, owned, factor=factor), expected, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4])
@@ -163,7 +191,7 @@ def test_masks_equal_the_loop(factor, seed):
 def test_what_is_divided_stays_within_the_person_map_and_is_given_once(factor, seed):
     rng = np.random.default_rng(seed)
     person = rng.random((4 * factor + 1, 5 * factor + 1)).astype(np.float32)
-    parts = np.asarray(assemble(person, share(rng, PEOPLE)))
+    parts = np.asarray(assemble(person, share(rng, PEOPLE), factor=factor))
     assert np.all((parts >= 0) & (parts <= person + 1e-6))
     assert np.sum(parts > 0.5 + 1e-6, axis=0).max() <= 1
 
@@ -202,7 +230,7 @@ def test_the_visible_area_is_that_of_the_cells_that_point_at_the_centre():
 
 def test_a_lone_person_keeps_the_outline_of_the_person_map():
     person = np.random.default_rng(0).random((17, 21)).astype(np.float32)
-    alone = assemble(person, np.ones((1, 5, 6), np.float32))
+    alone = assemble(person, np.ones((1, 5, 6), np.float32), factor=4)
     np.testing.assert_allclose(alone[0], person, atol=1e-6)
 
 
@@ -211,9 +239,9 @@ def test_a_cell_without_people_does_not_blur_the_owner_beside_it():
     person[:, :4] = 1  # the outline lies between the coarse cells of columns 0 and 4
     owned = np.zeros((1, 2, 3), np.float32)
     owned[0, :, 0] = 1
-    np.testing.assert_allclose(assemble(person, owned)[0], person, atol=0.02)
+    np.testing.assert_allclose(assemble(person, owned, factor=4)[0], person, atol=0.02)
 
 
 def test_nobody_makes_empty_masks():
     person = np.zeros((9, 9), np.float32)
-    assert not np.any(assemble(person, np.ones((2, 3, 3), np.float32)))
+    assert not np.any(assemble(person, np.ones((2, 3, 3), np.float32), factor=4))

@@ -107,6 +107,34 @@ def test_long_offsets_are_drawn_on_people_who_have_the_anchor():
     assert not lit[:, 4 * 55 :].any()
 
 
+def test_cells_whose_middle_is_nobodys_have_the_colour_of_who_has_the_rest(monkeypatch):
+    """Ellipses of all sizes: outlines cross cells, and people are smaller than them."""
+    sample = make_sample((*BOXES, (42.2, 9.1, 43.9, 10.8)))
+    middle, owned = sample.picture.people[::4, ::4], sample.targets.owned
+    assert np.any((middle == 0) & (owned[..., CENTER] > 0))
+    drawn = []
+    monkeypatch.setattr(
+        maps, "person_color", lambda row: drawn.append(row) or (0, 255, 0)
+    )
+    lit = drawn_on(sample, maps.long_panel(sample, CENTER, side=388), 388)
+    assert drawn == [0, 1, 2]
+    share = sample.frame(388).spread(owned[..., CENTER], 4)
+    assert lit[share > 0.1].all()
+
+
+def test_of_two_owners_who_has_the_anchor_gives_the_colour(monkeypatch):
+    seen = np.ones((2, 17), bool)
+    seen[0, NOSE] = False
+    boxes = ((20, 10, 48.5, 90), (48.5, 10, 80, 90))
+    sample = make_sample(boxes, labelled=tuple(map(tuple, seen)))
+    drawn = []
+    monkeypatch.setattr(
+        maps, "person_color", lambda row: drawn.append(row) or (0, 255, 0)
+    )
+    maps.long_panel(sample, NOSE, side=SIDE)
+    assert drawn == [1]
+
+
 def test_lines_lead_to_the_anchor():
     """Mid offsets of a far edge reach beyond the disc, up to their end."""
     sample = make_sample(BOXES[:1])

@@ -200,6 +200,15 @@ def test_a_person_smaller_than_a_cell_owns_a_part_of_it():
     np.testing.assert_array_equal(made.maps.long[2, 2, NOSE], [1, 1])
 
 
+def test_within_a_crowd_cells_point_to_the_nearest_centre_not_to_the_first_row():
+    batch = add(picture(), 0, (0, 0, 4, 4), code=PERSON)
+    batch = add(add(batch, 1, (8, 8, 32, 32)), 2, (10, 8, 30, 28))
+    batch.people[8:, 8:] = SEVERAL
+    made = make(batch)
+    assert made.owned[4, 5].max() == 0
+    np.testing.assert_array_equal(made.maps.long[4, 5, CENTER], [0, 2])  # to (20, 18)
+
+
 @pytest.mark.parametrize("pixels", range(5))
 def test_a_cell_of_two_people_says_the_mean_of_both(pixels):
     """A column of pixels at a cell's border counts half, as in `person`."""

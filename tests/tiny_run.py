@@ -49,7 +49,7 @@ CHANGES = {
         "max_people": 5,
     },
     "model": {"width": 0.1, "neck_channels": 8},
-    "decode": {"peak_threshold": 0.0, "peaks_per_anchor": 4, "max_people": 4},
+    "decode": {"peak_threshold": 1e-6, "peaks_per_anchor": 4, "max_people": 4},
     "optim": {"schedule": "constant", "warmup_steps": 0},
     "train": {
         "num_steps": NUM_STEPS,

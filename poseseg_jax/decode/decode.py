@@ -155,7 +155,7 @@ def _center_radius(
     """Within which distance another's centre is a pose's own; less for small people."""
     radius = jnp.clip(
         settings.center_scale * jnp.sqrt(area),
-        min(settings.center_radius_min, settings.center_radius),
+        settings.center_radius_min,
         settings.center_radius,
     )
     # Of whom nothing is to be seen, the size is not known.
@@ -177,7 +177,9 @@ def describe(
     presence = scoring.presence(
         maps.heatmap, maps.short, pose, stride=stride, radius=near
     )
-    weight = _weights(maps, people, presence, representation, settings)
+    weight = _weights(
+        maps, people, presence, representation=representation, settings=settings
+    )
     found = weight >= settings.found_threshold
     scale = scoring.person_scale(pose, found, smallest=radius / 2)
     confidence = scoring.expected_oks(around, presence, scale)
@@ -192,13 +194,27 @@ def describe(
     weight = jnp.where(found, weight, 0.0)
     instances = Instances(
         poses=Poses(keypoints=keypoints, confidence=confidence, score=score),
-        masks=_masks(maps, people, weight, scale, stride, settings),
+        masks=_masks(
+            maps,
+            people,
+            weight,
+            scale,
+            representation=representation,
+            settings=settings,
+        ),
     )
     return scoring.take_best(instances, score, settings.max_people)
 
 
-def _weights(maps, people, presence, representation, settings):
-    """[D A]: how surely each anchor is there, and is this person's.
+def _weights(
+    maps: Maps,
+    people: People,
+    presence: Float[Array, "D A"],
+    *,
+    representation: Representation,
+    settings: DecodeSettings,
+) -> Float[Array, "D A"]:
+    """How surely each anchor is there, and is this person's.
 
     A joint may be there and be a neighbour's: then it must not shape the mask.
     """
@@ -216,8 +232,17 @@ def _weights(maps, people, presence, representation, settings):
     )
 
 
-def _masks(maps, people, weight, scale, stride, settings):
-    """[D p q] from the embedding and the person map."""
+def _masks(
+    maps: Maps,
+    people: People,
+    weight: Float[Array, "D A"],
+    scale: Float[Array, " D"],
+    *,
+    representation: Representation,
+    settings: DecodeSettings,
+) -> Float[Array, "D p q"]:
+    """From the embedding and the person map."""
+    stride = representation.map_stride
     distance = masks.embedding_distance(
         maps.long, people.pose, weight, scale, stride=stride
     )
@@ -236,4 +261,5 @@ def _masks(maps, people, weight, scale, stride, settings):
         owned = masks.ownership(
             distance, people.score, threshold=settings.mask_threshold
         )
-    return masks.assemble(maps.person, owned)
+    factor = stride // representation.person_stride
+    return masks.assemble(maps.person, owned, factor=factor)

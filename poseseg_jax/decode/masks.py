@@ -1,7 +1,7 @@
 """Step 6: which pixels belong to whom.
 
-Memory: maps of D people at the embedding's stride, and at the end the D masks at the
-person map's stride; 4 D (2 h w + p q) bytes, whatever the number of people found.
+Memory: a few maps of D people at the embedding's stride, and at the end the D masks at
+the person map's; about 4 D (5 h w + p q) bytes, whatever the number of people found.
 """
 
 import jax
@@ -14,6 +14,9 @@ from poseseg_jax.decode import hough
 from poseseg_jax.structs import Array
 
 
+_SAME_PLACE = 0.1  # input px; poses that are nearer, on average, are one
+
+
 def visible_area(
     person: Float[Array, "h w"],
     to_center: Float[Array, "h w 2"],
@@ -24,7 +27,7 @@ def visible_area(
     """How many px of people say that their centre is near a given one.
 
     Every cell adds the area of its person where its long offset points; counted are
-    3 x 3 cells, so that of people who are close together each has a part of both.
+    3 x 3 cells, so people closer than that are counted partly for each other.
 
     Args:
       person: probability of any person.
@@ -115,11 +118,12 @@ def exclusive_ownership(
     A cell on the line where two people meet says something between the two, and where
     in between says how much of it is whose: each has the other's part of their joint
     distance, over the anchors that both have. So a border is found to a fraction of a
-    cell. A cell far from everybody falls to nobody, as in `ownership`.
+    cell. People whose poses coincide do not share: half of it each would be nobody's.
+    A cell far from the nearest person falls to nobody, as in `ownership`.
 
-    Who is nearest is judged by the distance over the square root of the scale. Large
-    people's offsets miss by more; but a border between a small and a large person,
-    judged by the distance over the scale, would move into the small one.
+    Who is nearest is judged by the mean miss in px over the square root of the scale.
+    Large people's offsets miss by more; but a border between a small and a large
+    person, judged by the miss over the scale, would move into the small one.
 
     Args:
       distance: from `embedding_distance`, as are the other arguments.
@@ -133,7 +137,11 @@ def exclusive_ownership(
     first = jnp.argmin(ranked, axis=0)
     others = jnp.where(slot == first, jnp.inf, ranked)
     second = jnp.argmin(others, axis=0)
-    common = jnp.minimum(confidence[first], confidence[second])
+    both = jnp.minimum(confidence[:, None], confidence)  # [D D A]
+    gap = jnp.linalg.norm(pose[:, None] - pose, axis=-1)
+    # Nothing to tell the two apart by.
+    is_same = jnp.sum(both * gap, axis=-1) <= _SAME_PLACE * jnp.sum(both, axis=-1)
+    common = both[first, second]
     height, width = first.shape
     embedding = geometry.cell_centers(height, width, stride)[:, :, None] + long
 
@@ -144,17 +152,17 @@ def exclusive_ownership(
     to_first, to_second = miss(first), miss(second)
     total = to_first + to_second
     share = to_second / jnp.where(total > 0, total, 1.0)
-    # Nobody else, or nothing to tell the two apart by.
     alone = jnp.isinf(jnp.min(others, axis=0))
-    share = jnp.where(alone | (total == 0), 1.0, share)
-    near = ownership(distance, is_person, threshold=threshold).max(axis=0)
+    share = jnp.where(alone | is_same[first, second], 1.0, share)
+    near = ownership(distance, is_person, threshold=threshold)
+    near = jnp.take_along_axis(near, first[None], axis=0)[0]
     shares = jnp.where(slot == first, share, 0.0)
     shares += jnp.where((slot == second) & (slot != first), 1 - share, 0.0)
     return jnp.where(is_one, near * shares, 0.0)
 
 
 def assemble(
-    person: Float[Array, "p q"], owned: Float[Array, "D h w"]
+    person: Float[Array, "p q"], owned: Float[Array, "D h w"], *, factor: int
 ) -> Float[Array, "D p q"]:
     """Masks on the person map's grid: its outlines, divided by ownership.
 
@@ -165,9 +173,9 @@ def assemble(
 
     Args:
       person: probability of any person.
-      owned: on a grid whose stride is a multiple of the person map's.
+      owned: on a coarser grid.
+      factor: fine cells per coarse cell.
     """
-    factor = (person.shape[0] - 1) // max(owned.shape[1] - 1, 1)
     weight = person[::factor, ::factor] + 1e-3
     fine = geometry.upsample((owned * weight)[..., None], factor)[..., 0]
     fine /= geometry.upsample(weight[..., None], factor)[..., 0]

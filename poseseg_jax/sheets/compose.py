@@ -151,8 +151,8 @@ def _long_block(sample: Sample, side: int) -> Panel:
         for anchor in np.flatnonzero(counts).tolist()
     }
     return _block(
-        "Long offsets: asked where tinted, on people who have the anchor and alone own "
-        "the cell; lines lead to it",
+        "Long offsets: asked where tinted, as strongly as people who have the anchor "
+        "cover the cell; lines lead to it, between two owners to the mean",
         panels,
         nowhere=[abbreviation(a) for a in np.flatnonzero(~counts).tolist()],
     )

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from poseseg_jax import occupancy
 from poseseg_jax.geometry import cell_centers
 from poseseg_jax.representation import Representation
 from poseseg_jax.sheets.canvas import (
@@ -30,7 +31,7 @@ from poseseg_jax.sheets.labels import (
     side_of,
 )
 from poseseg_jax.skeleton import CENTER, NUM_ANCHORS
-from poseseg_jax.structs import MAX_PEOPLE, Array, Batch, Targets
+from poseseg_jax.structs import Array, Batch, Targets
 
 HEAT: Color = (255, 190, 0)
 UNASKED: Color = (255, 60, 160)
@@ -96,19 +97,30 @@ def mid_panel(sample: Sample, edge: int, *, side: int) -> Canvas:
 
 
 def long_panel(sample: Sample, anchor: int, *, side: int) -> Canvas:
-    """Long offsets to one anchor, in the colours of those who own the cells."""
+    """Long offsets to one anchor, in the colours of those who own most of the cells."""
     frame, stride = sample.frame(side), sample.representation.map_stride
     canvas, truth = sample.backdrop(frame), sample.targets
-    owner = np.asarray(sample.picture.people)[::stride, ::stride]
     owned = np.asarray(truth.owned)[..., anchor]
+    owner = np.where(owned > 0, _main_owner(sample, anchor), -1)
     offsets = np.asarray(truth.maps.long)[..., anchor, :]
-    for code in np.unique(owner[(owned > 0) & (owner <= MAX_PEOPLE)]):
-        theirs = np.where(owner == code, _share(owned), 0)
-        color = person_color(int(code) - 1)
+    for row in np.unique(owner[owner >= 0]):
+        theirs = np.where(owner == row, _share(owned), 0)
+        color = person_color(int(row))
         tint(canvas, frame.spread(theirs, stride) * _TINT, color)
         chosen = _some_of(theirs > 0, stride * frame.scale)
         _offset_lines(canvas, frame, sample, chosen, offsets, _pale(color))
     return canvas
+
+
+def _main_owner(sample: Sample, anchor: int) -> Int[np.ndarray, "h w"]:
+    """Of the owners of a cell who have the anchor, the row of who has most of it."""
+    stride, picture = sample.representation.map_stride, sample.picture
+    rows, shares = map(np.asarray, occupancy.owners(picture.people, stride=stride))
+    has = np.ones(len(picture.box), bool)
+    if anchor != CENTER:
+        has = np.asarray(picture.visibility)[:, anchor] > 0
+    main = np.argmax(shares * has[rows], axis=-1)
+    return np.take_along_axis(rows, main[..., None], axis=-1)[..., 0]
 
 
 def person_panel(sample: Sample, *, side: int) -> Canvas:
