@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from poseseg_jax import train
@@ -341,7 +342,8 @@ def _diverges(ground: Ground, folder: Path) -> str:
 
     def spoilt(ledger: train.Ledger, report: dict[str, Any]) -> None:
         is_good = ledger._step + 1 < 3
-        add(ledger, report if is_good else {"total": math.nan, "mid": math.inf})
+        broken = {"total": np.array(math.nan), "mid": np.array(math.inf)}
+        add(ledger, report if is_good else broken)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train.Ledger, "add", spoilt)
