@@ -341,7 +341,7 @@ def _diverges(ground: Ground, folder: Path) -> str:
 
     def spoilt(ledger: train.Ledger, report: dict[str, Any]) -> None:
         is_good = ledger._step + 1 < 3
-        broken = {"total": np.array(np.nan), "mid": np.array(np.inf)}
+        broken = {"total": np.array(math.nan), "mid": np.array(math.inf)}
         add(ledger, report if is_good else broken)
 
     with pytest.MonkeyPatch.context() as patch:
