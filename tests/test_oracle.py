@@ -8,6 +8,7 @@ import pytest
 from experiments import oracle
 from tests import coco_files, documented
 
+C = "on the coarse grid"
 SMALL = {"train.image_size": 129, "representation.radius": 16.0}
 
 
@@ -60,6 +61,46 @@ def test_the_table_has_a_row_for_every_choice_that_differs(truth, tmp_path):
 def test_every_choice_is_one_that_a_run_could_make(choice):
     usual = {"train.image_size": 513}
     assert oracle.case(usual | choice[2]) != oracle.case(usual)
+
+
+@pytest.mark.parametrize(
+    ("changes", "left_out"),
+    [
+        ({"representation.map_stride": 2}, {("person_stride", "4"), ("centres", C)}),
+        ({"representation.person_stride": 4}, {("map_stride", "2")}),
+    ],
+)
+def test_choices_that_do_not_go_together_are_left_out(
+    changes, left_out, truth, tmp_path, monkeypatch
+):
+    given = {"train.image_size": 513} | changes
+    fits = [v for v in oracle.VARIANTS if v[:2] not in left_out]
+    kept = [v[:2] for v in fits if oracle.case(given | v[2]) != oracle.case(given)]
+    for choice, value, differs in oracle.VARIANTS:
+        if (choice, value) in left_out:
+            with pytest.raises(ValueError, match="must be a multiple"):
+                oracle.case(given | differs)
+    scores = dict.fromkeys(oracle.COLUMNS, 0.5) | {"ms_per_image": 1.0}
+    grids = []
+    monkeypatch.setattr(oracle, "measure", lambda *_: scores)
+    monkeypatch.setattr(oracle, "grid_bound", lambda *of: grids.append(of[0]) or {})
+    oracle.run(truth, tmp_path, given, oracle.VARIANTS)
+    with (tmp_path / "oracle.csv").open() as file:
+        rows = [(row["choice"], row["value"]) for row in csv.DictReader(file)]
+    assert rows == [("as it is", "513"), *kept]
+    # Measured once for what it depends on.
+    seen = [(g.size, g.representation.person_stride, g.masks) for g in grids]
+    assert len(seen) == len(set(seen)) < len(rows)
+    oracle.run(truth, tmp_path, given)
+    assert [file.name for file in tmp_path.glob("oracle.*")] == ["oracle.json"]
+
+
+def test_a_folder_that_cannot_be_made_is_named_before_anything_is_measured(
+    truth, monkeypatch
+):
+    monkeypatch.setattr(oracle, "measure", None)
+    with pytest.raises(ValueError, match=r"truth\.json/o: cannot be written"):
+        oracle.run(truth, truth / "o", SMALL)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from poseseg_jax import geometry
 from poseseg_jax.decode import hough
 from poseseg_jax.structs import Array
 
-
 _SAME_PLACE = 0.1  # input px; poses that are nearer, on average, are one
 
 
