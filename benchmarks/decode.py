@@ -1,7 +1,7 @@
 """The decoder beside the loops in NumPy that its tests compare it with.
 
     python -m benchmarks.decode
-    python -m benchmarks.decode --oracle_people 1 5 20 60 --oracle_sides 401 801
+    python -m benchmarks.decode --loops_people 1 5 20 60 --loops_sides 401 801
 
 The second takes an hour.
 
@@ -52,16 +52,22 @@ def main(argv: Sequence[str]) -> list[Row]:
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     flags = report.parser("decode", __doc__)
     flags.add_argument("--sides", type=int, nargs="+", default=[401, 801], help="px")
-    flags.add_argument("--people", type=int, nargs="+", default=[1, 5, 20, 60])
+    flags.add_argument(
+        "--people",
+        type=int,
+        nargs="+",
+        default=[1, 5, 20, 60],
+        help="how many in a picture",
+    )
     for name, default in (("sides", [401]), ("people", [1, 20])):
         text = "for which of them loops are run"
         flags.add_argument(
-            f"--oracle_{name}", type=int, nargs="*", default=default, help=text
+            f"--loops_{name}", type=int, nargs="*", default=default, help=text
         )
     given = flags.parse_args(argv)
     if given.smallest:
         given.sides, given.people, given.repeats = [65], [1, 2], 1
-        given.oracle_sides, given.oracle_people = [65], [1, 2]
+        given.loops_sides, given.loops_people = [65], [1, 2]
     return given
 
 
@@ -95,8 +101,8 @@ class _Side:
             tasks[self._name(f"batches of {BATCH}", count)] = of_batch
         seconds = _measured(tasks, self._given.repeats)
         rows = self._of_tasks(seconds)
-        if self._side in self._given.oracle_sides:
-            for count in sorted(set(self._maps) & set(self._given.oracle_people)):
+        if self._side in self._given.loops_sides:
+            for count in sorted(set(self._maps) & set(self._given.loops_people)):
                 rows += self._oracle(count, self._maps[count], seconds)
         rows += self._steps()
         return [

@@ -11,7 +11,8 @@ O/oracle.json holds the scores, the number of pictures and the time that targets
 decoder take for one; "grid/segm/..." is what masks would score if everybody had a
 person map of their own, so that only the grid's cells cost something. With --table,
 O/oracle.csv and O/oracle.md tell what each other choice would cost, one at a time,
-beside what was chosen; that takes many times as long.
+beside what was chosen; that takes many times as long. Choices that do not go together
+with what was chosen are named and left out.
 """
 
 import csv
@@ -28,6 +29,7 @@ from experiments.perfect import MASKS, Case, Scores, case, grid_bound, measure
 from poseseg_jax.coco import annotations
 from poseseg_jax.coco.picture import Picture
 from poseseg_jax.logbook import speak
+from poseseg_jax.skeleton import SKELETONS
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +43,8 @@ COLUMNS = (
 )
 
 # Choice, value, and the fields that make it differ from configs/base.py.
-VARIANTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+Variant = tuple[str, str, dict[str, Any]]
+VARIANTS: tuple[Variant, ...] = (
     ("size", "401", {"train.image_size": 401}),
     ("size", "641", {"train.image_size": 641}),
     ("skeleton", "tree", {"representation.skeleton": "tree"}),
@@ -92,7 +95,7 @@ def run(
     truth: Path,
     output: Path,
     changes: dict[str, Any],
-    variants: Sequence[tuple[str, str, dict[str, Any]]] = (),
+    variants: Sequence[Variant] = (),
 ) -> Scores:
     """Measures one case and, beside it, what each of the variants costs.
 
@@ -100,31 +103,66 @@ def run(
       The scores that O/oracle.json holds.
 
     Raises:
-      ValueError: for a broken annotation file, or values that no run could have.
+      ValueError: for a broken annotation file, values that no run could have, or a
+        folder that cannot be written.
     """
     what = case(changes)
+    others = _others(what, changes, variants)
+    _make_folder(output)
     pictures = annotations.load(truth).pictures
-    scores = _all(what, pictures, truth)
-    output.mkdir(parents=True, exist_ok=True)
+    bounds: dict[tuple[Any, ...], Scores] = {}
+    scores = _all(what, pictures, truth, bounds)
     chosen = {"size": what.size, "masks": what.masks}
     chosen |= dataclasses.asdict(what.representation)
     chosen["skeleton"] = what.representation.skeleton.name
     text = json.dumps({**scores, "choices": chosen}, indent=2, allow_nan=False)
     (output / "oracle.json").write_text(text + "\n")
-    if variants:
-        rows = [{"choice": "as it is", "value": str(what.size), **scores}]
-        for choice, value, differs in variants:
-            if case(changes | differs) == what:
-                continue
-            _log.info("measuring %s: %s", choice, value)
-            found = _all(case(changes | differs), pictures, truth)
-            rows.append({"choice": choice, "value": value, **found})
-            _write(output, rows)
+    rows = [{"choice": "as it is", "value": str(what.size), **scores}]
+    for choice, value, other in others:
+        _log.info("measuring %s: %s", choice, value)
+        found = _all(other, pictures, truth, bounds)
+        rows.append({"choice": choice, "value": value, **found})
+        _write(output, rows)
     return scores
 
 
-def _all(what: Case, pictures: Sequence[Picture], truth: Path) -> Scores:
-    return measure(what, pictures, truth) | grid_bound(what, pictures, truth)
+def _others(
+    what: Case, changes: dict[str, Any], variants: Sequence[Variant]
+) -> list[tuple[str, str, Case]]:
+    """The variants that differ from what was chosen and go together with it."""
+    others = []
+    for choice, value, differs in variants:
+        try:
+            other = case(changes | differs)
+        except ValueError as error:
+            _log.info("left out, %s: %s: %s", choice, value, error)
+            continue
+        if other != what:
+            others.append((choice, value, other))
+    return others
+
+
+def _make_folder(output: Path) -> None:
+    """There before anything is measured, and without an earlier table."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for name in ("oracle.csv", "oracle.md"):
+            (output / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise ValueError(f"{output}: cannot be written ({error})") from None
+
+
+def _all(
+    what: Case,
+    pictures: Sequence[Picture],
+    truth: Path,
+    bounds: dict[tuple[Any, ...], Scores],
+) -> Scores:
+    """`bounds` remembers the grid's, which few of the choices change."""
+    grid = what.size, what.representation.person_stride, what.masks
+    if grid not in bounds:
+        bounds[grid] = grid_bound(what, pictures, truth)
+    return measure(what, pictures, truth) | bounds[grid]
 
 
 def _write(output: Path, rows: list[dict[str, Any]]) -> None:
@@ -158,19 +196,43 @@ def _main(_) -> None:
         scores = run(Path(given.annotations), Path(given.output), changes, variants)
     except ValueError as error:
         raise SystemExit(f"{type(error).__name__}: {error}") from None
-    if variants:
-        print((Path(given.output) / "oracle.md").read_text())
+    written = Path(given.output) / "oracle.md"
+    if written.exists():
+        print(written.read_text())
     print(json.dumps(scores, indent=2))
 
 
 if __name__ == "__main__":
     flags.DEFINE_string("annotations", None, "COCO-keypoint file.", required=True)
     flags.DEFINE_string("output", None, "Where the files go.", required=True)
+    usual = case({}).representation
     flags.DEFINE_integer("size", 513, "Input side, px: a multiple of 16, plus 1.")
-    flags.DEFINE_enum("skeleton", None, ["tree", "center", "both"], "Directed edges.")
-    flags.DEFINE_integer("map_stride", None, "Input px per cell.")
-    flags.DEFINE_integer("person_stride", None, "Input px per cell of the person map.")
-    flags.DEFINE_float("radius", None, "Of an anchor's disc, input px.")
-    flags.DEFINE_enum("masks", None, MASKS, "Fractions of cells, or whole cells.")
+    flags.DEFINE_enum(
+        "skeleton",
+        None,
+        list(SKELETONS),
+        "Edges along which poses grow: between joints (tree), to and from the centre "
+        f"(center), or both; default: {usual.skeleton.name}.",
+    )
+    flags.DEFINE_integer(
+        "map_stride", None, f"Input px per cell: 2, 4, 8; default: {usual.map_stride}."
+    )
+    flags.DEFINE_integer(
+        "person_stride",
+        None,
+        "Input px per cell of the person map: 1 or an even number that divides "
+        f"--map_stride; default: {usual.person_stride}.",
+    )
+    flags.DEFINE_float(
+        "radius",
+        None,
+        f"Of an anchor's disc, input px, at least 1; default: {usual.radius:g}.",
+    )
+    flags.DEFINE_enum(
+        "masks",
+        None,
+        MASKS,
+        f"Fractions of cells (soft), or whole cells (hard); default: {MASKS[0]}.",
+    )
     flags.DEFINE_bool("table", False, "Also what each other choice would cost.")
     app.run(_main)

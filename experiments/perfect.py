@@ -2,8 +2,9 @@
 
 import dataclasses
 import functools
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,10 @@ from poseseg_jax.decode.settings import DecodeSettings
 from poseseg_jax.representation import Representation
 from poseseg_jax.structs import Batch, Instances
 
+_log = logging.getLogger(__name__)
+
 MASKS = ("soft", "hard")
+_TOLD_EVERY = 500  # pictures
 _USUAL_AREA = 64**2  # px, of a person whose score is 1/2
 Scores = dict[str, Any]
 
@@ -78,7 +82,7 @@ def measure(what: Case, pictures: Sequence[Picture], truth: Path) -> Scores:
     answer = _program(what)
     rows = max([len(picture.people) for picture in pictures] + [1])
     found, seconds = Results([], []), []
-    for picture in pictures:
+    for picture in tell(pictures, "pictures decoded"):
         to_input = geometry.letterbox_affine(picture.height, picture.width, what.size)
         batch = _batch(picture, to_input, side=what.size, rows=rows)
         start = time.perf_counter()
@@ -114,7 +118,7 @@ def grid_bound(what: Case, pictures: Sequence[Picture], truth: Path) -> Scores:
     stride = what.representation.person_stride
     cover = jax.jit(functools.partial(occupancy.fraction, stride=stride))
     entries: list[dict[str, Any]] = []
-    for picture in pictures:
+    for picture in tell(pictures, "pictures of the grid"):
         size = picture.height, picture.width
         to_input = geometry.letterbox_affine(*size, what.size)
         for person in picture.people:
@@ -132,6 +136,14 @@ def grid_bound(what: Case, pictures: Sequence[Picture], truth: Path) -> Scores:
             entries.append(entry | {"score": area / (area + _USUAL_AREA)})
     scores = scoring.score(entries, truth, "segm")
     return {f"grid/{name}": value for name, value in scores.items()}
+
+
+def tell(pictures: Sequence[Picture], what: str) -> Iterator[Picture]:
+    """The pictures, one by one; every so many, the log says how many are done."""
+    for done, picture in enumerate(pictures):
+        if done and done % _TOLD_EVERY == 0:
+            _log.info("%d of %d %s", done, len(pictures), what)
+        yield picture
 
 
 def _counts(entry: dict[str, Any], picture: Picture) -> bool:

@@ -141,7 +141,7 @@ def _owners(people: Array, i: int, j: int, stride: int) -> list[tuple[int, float
     steps.sort(key=lambda step: (step[0] - reach) ** 2 + (step[1] - reach) ** 2)
     for dy, dx in steps:
         y, x = i * stride + dy - reach, j * stride + dx - reach
-        if not (0 <= y < len(people) and 0 <= x < len(people)):
+        if not (0 <= y < len(people) and 0 <= x < people.shape[1]):
             continue
         part = 1.0
         for step in (dy, dx):
@@ -162,7 +162,7 @@ def make(batch: Batch, representation: Representation, hard: float = 1.0):
     stride, radius = representation.map_stride, representation.radius
     edges = representation.skeleton.edges
     people = _people(batch, representation.body_sigma, hard)
-    h = w = (len(batch.people) - 1) // stride + 1
+    h, w = ((side - 1) // stride + 1 for side in batch.people.shape)
     shapes = {"heatmap": (NUM_ANCHORS,), "near": (NUM_ANCHORS,)}
     shapes |= {"owned": (NUM_ANCHORS,), "asked": (NUM_ANCHORS,)}
     shapes |= {"short": (NUM_ANCHORS, 2), "long": (NUM_ANCHORS, 2)}
@@ -207,15 +207,15 @@ def make(batch: Batch, representation: Representation, hard: float = 1.0):
 def person_fraction(people: Array, stride: int) -> tuple[np.ndarray, np.ndarray]:
     """Covered over known area, cell by cell; pixels on a cell's outline count by the
     part of them that lies in it: a half, or a quarter at its corners."""
-    side = len(people)
-    count = (side - 1) // stride + 1
-    fraction, asked = np.zeros((count, count)), np.zeros((count, count))
+    height, width = people.shape
+    cells = (height - 1) // stride + 1, (width - 1) // stride + 1
+    fraction, asked = np.zeros(cells), np.zeros(cells)
     reach = stride // 2
-    for i, j in np.ndindex(count, count):
+    for i, j in np.ndindex(cells):
         known = covered = whole = 0.0
         for di, dj in np.ndindex(2 * reach + 1, 2 * reach + 1):
             y, x = i * stride + di - reach, j * stride + dj - reach
-            if not (0 <= y < side and 0 <= x < side):
+            if not (0 <= y < height and 0 <= x < width):
                 continue
             part = 1.0
             for d in (di, dj):

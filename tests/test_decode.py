@@ -56,20 +56,25 @@ def assert_sound(found):
     assert np.all((found.masks >= 0) & (found.masks <= 1 + 1e-6))
 
 
+THREE = (LEFT, (24, 10, 60, 66), BELOW)
+# Two whose centres are 9 px apart, beside a large one.
+SMALL_AND_LARGE = ((50, 30, 58, 46), (8, 8, 48, 84), (59, 30, 67, 46))
+BY_SIZE = dataclasses.replace(SETTINGS, center_radius_min=2.0, center_radius=10.0)
 ORACLE_CASES = {
-    "center": ("center", SETTINGS),
-    "tree": ("tree", SETTINGS),
-    "snapping": ("both", dataclasses.replace(SETTINGS, snap_radius=6.0)),
-    "PersonLab's masks": ("center", PERSONLAB),
+    "center": ("center", SETTINGS, THREE),
+    "tree": ("tree", SETTINGS, THREE),
+    "radii by size": ("center", BY_SIZE, SMALL_AND_LARGE),
+    "snapping": ("both", dataclasses.replace(SETTINGS, snap_radius=6.0), THREE),
+    "PersonLab's masks": ("center", PERSONLAB, THREE),
 }
 
 
 @pytest.mark.parametrize("case", ORACLE_CASES)
 def test_the_whole_equals_the_loops_in_a_row(case):
-    skeleton, settings = ORACLE_CASES[case]
+    skeleton, settings, boxes = ORACLE_CASES[case]
     labelled = np.ones((3, NUM_KEYPOINTS), bool)
     labelled[1, 5:12] = False
-    batch = picture([LEFT, (24, 10, 60, 66), BELOW], labelled=labelled)
+    batch = picture(boxes, labelled=labelled)
     represented = represent(skeleton)
     maps = as_numpy(perfect_maps(batch, represented))
     rng = np.random.default_rng(0)
@@ -79,6 +84,10 @@ def test_the_whole_equals_the_loops_in_a_row(case):
         for name in ("short", "mid", "long")
     }
     maps = dataclasses.replace(maps, **noisy)
+    assert_equals_the_loops(maps, represented, settings)
+
+
+def assert_equals_the_loops(maps, represented, settings):
     got = as_numpy(read(maps, representation=represented, settings=settings))
     poses, masks = got.poses, got.masks
     keypoints, confidence, score, expected = oracle.decode(
@@ -90,6 +99,43 @@ def test_the_whole_equals_the_loops_in_a_row(case):
     np.testing.assert_allclose(poses.keypoints[:count], keypoints, atol=0.05)
     np.testing.assert_allclose(poses.confidence[:count], confidence, atol=5e-3)
     np.testing.assert_allclose(masks[:count], expected, atol=0.02)
+
+
+def test_people_so_small_that_their_centres_are_near_are_two():
+    silent = np.zeros((3, NUM_KEYPOINTS), bool)
+    batch = picture(SMALL_AND_LARGE, labelled=silent)
+    one_radius = dataclasses.replace(BY_SIZE, center_radius_min=10.0)
+    assert np.sum(find(batch, BY_SIZE).poses.score > 0) == 3
+    assert np.sum(find(batch, one_radius).poses.score > 0) == 2
+
+
+def test_a_picture_need_not_be_square():
+    square = picture([LEFT, (50, 10, 90, 60)])
+    batch = dataclasses.replace(square, people=square.people[:65])
+    found = find(batch)
+    assert found.masks.shape[1:] == (33, 49)
+    assert np.sum(found.poses.score > 0) == 2
+    maps = as_numpy(perfect_maps(batch, REPRESENTATION))
+    assert_equals_the_loops(maps, REPRESENTATION, SETTINGS)
+
+
+def test_a_gpu_gives_the_answers_of_the_cpu():
+    try:
+        devices = [jax.devices(kind)[0] for kind in ("cpu", "gpu")]
+    except RuntimeError:
+        pytest.skip("needs a GPU beside the CPU: JAX_PLATFORMS=cuda,cpu")
+    maps = as_numpy(perfect_maps(picture(THREE), REPRESENTATION))
+    one, other = (
+        as_numpy(
+            read(
+                jax.device_put(maps, device),
+                representation=REPRESENTATION,
+                settings=SETTINGS,
+            )
+        )
+        for device in devices
+    )
+    assert_same_people(one, other, 3)
 
 
 def test_an_empty_picture_has_empty_slots():

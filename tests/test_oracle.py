@@ -6,8 +6,10 @@ import json
 import pytest
 
 from experiments import oracle
+from poseseg_jax.coco import annotations
 from tests import coco_files, documented
 
+C = "on the coarse grid"
 SMALL = {"train.image_size": 129, "representation.radius": 16.0}
 
 
@@ -63,6 +65,46 @@ def test_every_choice_is_one_that_a_run_could_make(choice):
 
 
 @pytest.mark.parametrize(
+    ("changes", "left_out"),
+    [
+        ({"representation.map_stride": 2}, {("person_stride", "4"), ("centres", C)}),
+        ({"representation.person_stride": 4}, {("map_stride", "2")}),
+    ],
+)
+def test_choices_that_do_not_go_together_are_left_out(
+    changes, left_out, truth, tmp_path, monkeypatch
+):
+    given = {"train.image_size": 513} | changes
+    fits = [v for v in oracle.VARIANTS if v[:2] not in left_out]
+    kept = [v[:2] for v in fits if oracle.case(given | v[2]) != oracle.case(given)]
+    for choice, value, differs in oracle.VARIANTS:
+        if (choice, value) in left_out:
+            with pytest.raises(ValueError, match="stride"):
+                oracle.case(given | differs)
+    scores = dict.fromkeys(oracle.COLUMNS, 0.5) | {"ms_per_image": 1.0}
+    grids = []
+    monkeypatch.setattr(oracle, "measure", lambda *_: scores)
+    monkeypatch.setattr(oracle, "grid_bound", lambda *of: grids.append(of[0]) or {})
+    oracle.run(truth, tmp_path, given, oracle.VARIANTS)
+    with (tmp_path / "oracle.csv").open() as file:
+        rows = [(row["choice"], row["value"]) for row in csv.DictReader(file)]
+    assert rows == [("as it is", "513"), *kept]
+    # Measured once for what it depends on.
+    seen = [(g.size, g.representation.person_stride, g.masks) for g in grids]
+    assert len(seen) == len(set(seen)) < len(rows)
+    oracle.run(truth, tmp_path, given)
+    assert [file.name for file in tmp_path.glob("oracle.*")] == ["oracle.json"]
+
+
+def test_a_folder_that_cannot_be_made_is_named_before_anything_is_measured(
+    truth, monkeypatch
+):
+    monkeypatch.setattr(oracle, "measure", None)
+    with pytest.raises(ValueError, match=r"truth\.json/o: cannot be written"):
+        oracle.run(truth, truth / "o", SMALL)
+
+
+@pytest.mark.parametrize(
     ("changes", "word"),
     [
         ({"masks": "blurred"}, "masks"),
@@ -73,6 +115,18 @@ def test_every_choice_is_one_that_a_run_could_make(choice):
 def test_what_no_run_could_have_is_refused(changes, word):
     with pytest.raises(ValueError, match=word):
         oracle.case(changes)
+
+
+def test_the_ceilings_of_real_pictures_hold(shared_data):
+    """1.000 and 0.871 when this was written."""
+    folder = shared_data / "coco_original_sample/annotations"
+    truth = folder / "person_keypoints_val2017.json"
+    if not truth.is_file():
+        pytest.skip(f"real pictures are not there: {truth}")
+    what = oracle.case({"train.image_size": 513})
+    scores = oracle.measure(what, annotations.load(truth).pictures, truth)
+    assert scores["keypoints/AP"] > 0.99
+    assert scores["segm/AP"] > 0.86
 
 
 def test_the_command_measures_what_it_was_asked_for(truth, tmp_path):

@@ -53,6 +53,13 @@ def test_empty_slots_are_left_out_and_the_others_keep_their_order():
         }
 
 
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number_is_not_taken_for_an_empty_slot(score):
+    found = instances(score=(0.9, score, 0.0))
+    with pytest.raises(ValueError, match=f"picture 42: .* score {score}"):
+        convert(found, letterbox_affine(40, 30, SIDE), (40, 30))
+
+
 def test_keypoints_leave_in_original_pixels_with_their_confidence():
     to_input = letterbox_affine(40, 30, SIDE)
     found = instances()

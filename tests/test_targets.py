@@ -98,6 +98,21 @@ def test_targets_equal_plain_loops(seed, skeleton, hard):
         np.testing.assert_allclose(got[name], value, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.parametrize("shape", [(25, 33), (33, 25)])
+def test_a_picture_need_not_be_square(shape):
+    whole = scene(0)
+    batch = dataclasses.replace(whole, people=whole.people[: shape[0], : shape[1]])
+    made, expected = make(batch), targets_oracle.make(batch, representation())
+    for name in ("near", "edge", "owned", "asked", "asked_body"):
+        got = getattr(made, name)
+        np.testing.assert_allclose(got, expected[name], atol=1e-4, err_msg=name)
+    long = made.maps.long * (made.owned > 0)[..., None]
+    np.testing.assert_allclose(long, expected["long"], atol=1e-4)
+    person, asked = targets_oracle.person_fraction(batch.people, 2)
+    np.testing.assert_array_equal(made.asked_person, asked)
+    np.testing.assert_allclose(made.maps.person, person, atol=1e-6)
+
+
 @pytest.mark.parametrize("stride", [1, 2, 4])
 def test_person_fractions_equal_plain_loops(stride):
     for seed in (0, 1):

@@ -64,8 +64,17 @@ def from_instances(
     Returns:
       Keypoints as 17 times (x, y, confidence) in original px, and masks of the original
       size as compressed run lengths. Both lists have one entry per person.
+
+    Raises:
+      ValueError: naming the picture, for a score that is no finite number.
     """
     poses = instances.poses
+    wrong = [float(s) for s in np.asarray(poses.score) if not math.isfinite(s)]
+    if wrong:
+        raise ValueError(
+            f"picture {image_id}: somebody has the score {wrong[0]}; expected a finite "
+            "number. The network's answers are none: its parameters may have diverged."
+        )
     to_input = np.asarray(to_input, np.float64)
     slots = np.flatnonzero(np.asarray(poses.score) > 0)
     to_original = invert_affine(to_input)
@@ -104,7 +113,8 @@ def resample_mask(
     outline of small people better than a line does.
 
     Memory: 5 bytes for each pixel of the part of the picture where the mask can reach
-    the level, beside the answer, whatever the number of people.
+    the level, and 1 for each pixel of the picture, whatever the number of people.
+    `encode_mask` takes 1 more.
 
     Args:
       mask: probability per cell. Beyond the outer cells, the nearest one counts.

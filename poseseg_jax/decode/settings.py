@@ -22,8 +22,8 @@ class DecodeSettings:
       found_threshold: probability from which an anchor counts as found.
       body_weight: exponent with which the body map lowers confidences; 0: not at all.
       mask_threshold: embedding distance in units of the person's scale.
-      exclusive_masks: whether a cell is divided between the two nearest people, or
-        belongs to everybody within `mask_threshold`.
+      exclusive_masks: True divides a cell between the two nearest people; False gives
+        it to everybody within `mask_threshold`.
     """
 
     peak_threshold: float
