@@ -231,6 +231,8 @@ def _train():
         "image_size": 641,  # input side, px: a multiple of 32, plus 1
         "seed": 0,
         "log_every": 100,  # steps
+        # Writes what the devices do in a few steps into workdir/profile.
+        "profile": False,
     }
 
 

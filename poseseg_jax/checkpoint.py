@@ -73,6 +73,8 @@ class Checkpoints:
                 f"{self.directory} does not exist: train first, with "
                 f"`python -m poseseg_jax.main --config=... --workdir={workdir}`."
             )
+        if create:  # Orbax makes no folder for one host alone
+            self.directory.mkdir(parents=True, exist_ok=True)
         self._look_at_metrics(may_remove=create)
         self._quality = lambda metrics: _quality(metrics, best_by)
         policy = checkpoint_managers.AnyPreservationPolicy(
@@ -87,8 +89,13 @@ class Checkpoints:
                 best_fn=self._quality,  # without it Orbax does not write metrics
                 preservation_policy=policy,
                 enable_async_checkpointing=False,
-                create=create,
+                create=False,
                 cleanup_tmp_directories=create,
+                # Of several hosts this one alone is concerned; the others do not wait.
+                multiprocessing_options=ocp.options.MultiprocessingOptions(
+                    primary_host=jax.process_index(),
+                    active_processes={jax.process_index()},
+                ),
             ),
             item_handlers={
                 "state": ocp.PyTreeCheckpointHandler(),
@@ -135,6 +142,8 @@ class Checkpoints:
             return
         leaves = stored.named(state)
         arrays = {name: stored.to_array(leaf) for name, leaf in leaves.items()}
+        if jax.process_count() > 1:  # Orbax would want all hosts to save their part
+            arrays = jax.device_get(arrays)
         _check_finite(step, arrays)
         listed = {
             name: f"{stored.describe(array)} {stored.checksum(array)}"

@@ -63,6 +63,7 @@ class TrainSettings:
     image_size: int
     seed: int
     log_every: int
+    profile: bool
 
 
 @dataclass(frozen=True)

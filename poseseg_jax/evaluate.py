@@ -8,6 +8,7 @@ COCO-keypoint file and its pictures; with --bootstrap=1000, intervals.json too. 
 that only lists pictures, as of COCO's test sets, gets results and no scores.
 """
 
+import itertools
 import json
 import logging
 import time
@@ -19,7 +20,7 @@ import jax
 import numpy as np
 from absl import app, flags
 
-from poseseg_jax import averaging, inference
+from poseseg_jax import averaging, devices, hosts, inference
 from poseseg_jax import config as config_lib
 from poseseg_jax.coco import bootstrap, results
 from poseseg_jax.coco.results import Results
@@ -40,11 +41,12 @@ def run_split(
 ) -> Results:
     """Finds the people of every picture of the validation split.
 
-    The device works on the next batch while the host writes the last one's masks.
+    The device works on the next batch while the host writes the last one's masks. Of
+    several hosts each has its part of every batch, and all have all results.
     """
-    found = Results([], [])
+    pictures = []
     for batch, instances in _ahead(_batches(prepared, settings), detect, variables):
-        instances = jax.device_get(instances)
+        instances = devices.own_rows(instances)
         for row in np.flatnonzero(batch.is_real):
             one = results.from_instances(
                 jax.tree.map(lambda leaf, row=row: leaf[row], instances),
@@ -53,8 +55,13 @@ def run_split(
                 image_id=int(batch.image_id[row]),
                 person_stride=settings.representation.person_stride,
             )
-            found.keypoints.extend(one.keypoints)
-            found.segm.extend(one.segm)
+            pictures.append((one.keypoints, one.segm))
+    found = Results([], [])
+    # Hosts take turns with the pictures; only at the end some may have none left.
+    for turn in itertools.zip_longest(*hosts.gathered(pictures), fillvalue=([], [])):
+        for keypoints, segm in turn:
+            found.keypoints.extend(keypoints)
+            found.segm.extend(segm)
     return found
 
 
@@ -63,7 +70,7 @@ def _batches(prepared: Prepared, settings: Settings) -> Iterator[Batch]:
         prepared.val,
         image_size=settings.eval_image_size,
         max_people=settings.data.max_people,
-        batch_size=settings.eval.batch_size,
+        **devices.own_share(settings.eval.batch_size),
     )
 
 

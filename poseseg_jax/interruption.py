@@ -45,10 +45,23 @@ class Interruption:
         self._before: dict[signal.Signals, Any] = {}
         self._wakeup = -1
 
+    @property
+    def asked(self) -> int:
+        """The number of the signal that asked the run to end; 0 if none has."""
+        return int(self._by or 0)
+
     def check(self) -> None:
         """Raises Interrupted if the run was asked to end."""
-        if self._by is not None:
-            raise Interrupted(self._by)
+        self.heed(self.asked)
+
+    def heed(self, asked: int) -> None:
+        """Raises Interrupted if this run was asked to end, or its part on another host.
+
+        Args:
+          asked: as the property, of whichever of them.
+        """
+        if asked:
+            raise Interrupted(signal.Signals(asked))
 
     def __enter__(self) -> "Interruption":
         if threading.current_thread() is threading.main_thread():

@@ -22,13 +22,17 @@ _log = logging.getLogger(__name__)
 METRICS_FILE = "metrics.jsonl"
 
 
-def speak() -> None:
+def speak(*, quietly: bool = False) -> None:
     """Lets this program's own lines through, and silences what Orbax and TFDS narrate.
 
     What they have to say that matters comes as an error.
+
+    Args:
+      quietly: for all hosts but the first: only what is wrong.
     """
     absl.logging.set_verbosity(absl.logging.ERROR)
-    logging.getLogger("poseseg_jax").setLevel(logging.INFO)
+    level = logging.WARNING if quietly else logging.INFO
+    logging.getLogger("poseseg_jax").setLevel(level)
 
 
 class Logbook:
@@ -97,6 +101,25 @@ class Logbook:
         """Shows an RGB picture in TensorBoard."""
         self._events.picture(step, name, image)
         self._events.flush()
+
+
+class Silence(Logbook):
+    """What all hosts but the first write: nothing."""
+
+    def __init__(self, workdir: Path, *, first_step: int, num_steps: int):
+        del workdir, first_step, num_steps
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def advance(self) -> None:
+        pass
+
+    def scalars(self, step: int, values: Mapping[str, float | None]) -> None:
+        pass
+
+    def picture(self, step: int, name: str, image: UInt8[np.ndarray, "H W 3"]) -> None:
+        pass
 
 
 def _forget(path: Path, is_stale: Callable[[dict[str, Any]], bool]) -> None:

@@ -19,12 +19,20 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 # While data are prepared, or the last files are written.
 _INTERRUPTED = "Interrupted. The same command does again what was not finished."
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator",
+    "",
+    'Of several processes: address of the first, host:port, or "auto" under Slurm, '
+    "Open MPI and on TPU pods.",
+)
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", 0, "How many there are.")
+_PROCESS_ID = flags.DEFINE_integer("process_id", -1, "Which this is, from 0.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where the run is kept.", required=True)
 
 
 def _main(_) -> None:
     # Loader processes import this module again; they need none of the below.
-    from poseseg_jax import judging, logbook, train
+    from poseseg_jax import devices, hosts, judging, logbook, train
 
     logbook.speak()
     try:
@@ -32,9 +40,15 @@ def _main(_) -> None:
     except OSError as error:
         raise SystemExit(f"There is no such config. {error}") from None
     try:
-        parts = max(_CONFIG.value.optim.accumulate_steps, 1)
-        train.use_every_core(_CONFIG.value.train.batch_size // parts)
-        metrics = train.run(config, Path(_WORKDIR.value))
+        if _COORDINATOR.value:
+            address = _COORDINATOR.value
+            hosts.join(address, _NUM_PROCESSES.value, _PROCESS_ID.value)
+            logbook.speak(quietly=not hosts.is_first())
+        else:
+            parts = max(_CONFIG.value.optim.accumulate_steps, 1)
+            devices.use_every_core(_CONFIG.value.train.batch_size // parts)
+        with hosts.leaving_at_once():
+            metrics = train.run(config, Path(_WORKDIR.value))
     except train.Interrupted as stop:
         print(stop, file=sys.stderr)
         raise SystemExit(stop.exit_code) from None
@@ -43,7 +57,8 @@ def _main(_) -> None:
         raise SystemExit(130) from None
     except (ValueError, FloatingPointError, OSError) as error:
         raise SystemExit(f"{type(error).__name__}: {error}") from None
-    print(judging.report(metrics))
+    if hosts.is_first():
+        print(judging.report(metrics))
 
 
 def _parse(argv: list[str]) -> list[str]:

@@ -55,7 +55,7 @@ def abstract(leaf: Any) -> jax.ShapeDtypeStruct:
     """Shape, dtype and sharding of what is stored of a leaf."""
     sharding = getattr(leaf, "sharding", None)
     if sharding is None:
-        sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     array = jax.eval_shape(to_array, leaf)
     return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding)
 

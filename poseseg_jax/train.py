@@ -1,29 +1,22 @@
 """Training: build, restore, loop."""
 
-import dataclasses
-import functools
 import logging
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
-
 from poseseg_jax import (
-    ancestor,
+    beginning,
+    devices,
     endings,
     evaluate,
     exhibits,
+    hosts,
     inference,
     judging,
-    train_step,
 )
 from poseseg_jax import config as config_lib
-from poseseg_jax.checkpoint import Checkpoints
 from poseseg_jax.config import Settings
 from poseseg_jax.data import pipeline
 from poseseg_jax.data.pipeline import TrainBatches
@@ -31,9 +24,11 @@ from poseseg_jax.data.prepared import Prepared, prepare
 from poseseg_jax.disk import full_disk_explained
 from poseseg_jax.interruption import Interrupted, Interruption
 from poseseg_jax.ledger import Ledger
-from poseseg_jax.logbook import Logbook
-from poseseg_jax.models import pretrained
-from poseseg_jax.structs import Batch, TrainState
+from poseseg_jax.logbook import Logbook, Silence
+from poseseg_jax.profiling import Profile
+from poseseg_jax.shared_checkpoints import SharedCheckpoints
+from poseseg_jax.speed import Speed
+from poseseg_jax.structs import Batch
 from poseseg_jax.workdir import (
     allowed_changes,
     claim,
@@ -44,34 +39,20 @@ from poseseg_jax.workdir import (
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["Interrupted", "run", "use_every_core"]
+__all__ = ["Interrupted", "run"]
 
 Scores = judging.Scores
-
-
-def use_every_core(batch_size: int) -> None:
-    """Makes a CPU several devices, to be called before anything asks JAX for one.
-
-    XLA keeps little more than one core busy with the small layers of a laptop's
-    network; split over a device per core, a step takes two thirds of the time on two.
-    Each device gets at least two pictures. Accelerators are not concerned, and who has
-    said how many devices the CPU shall be is heeded.
-    """
-    said = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if said or "JAX_NUM_CPU_DEVICES" in os.environ:
-        return
-    most = min(os.cpu_count() or 1, max(batch_size // 2, 1))
-    cores = max(n for n in range(1, most + 1) if batch_size % n == 0)
-    jax.config.update("jax_num_cpu_devices", cores)
 
 
 def run(config: Mapping[str, Any], workdir: Path) -> Scores:
     """Trains, or goes on training, and evaluates at the end.
 
+    Where there are several hosts, all of them call it; see hosts.py.
+
     Args:
       config: as of configs/; every check on it is made first.
       workdir: of the run. One that holds checkpoints of the same config is continued; a
-        finished one just gives its metrics.
+        finished one just gives its metrics. Only the first host needs it.
 
     Returns:
       The final metrics, as in metrics.json.
@@ -85,20 +66,33 @@ def run(config: Mapping[str, Any], workdir: Path) -> Scores:
       OSError: if the disk is full.
     """
     settings = config_lib.parse(config)
-    with occupied(workdir):
-        changes = allowed_changes(workdir, config)
-        finished = final_metrics(workdir, settings.train.num_steps)
-        if finished and keeps_scores(changes):
-            claim(workdir, config)
+    with hosts.first_inside(occupied(workdir)):
+        num_steps = settings.train.num_steps
+        finished = hosts.told(lambda: _finished(config, workdir, num_steps))
+        if finished is not None:
             _log.info("%s is finished.", workdir)
             return finished
-        _check_split("train", settings.train.batch_size)
-        _check_split("eval", settings.eval.batch_size)
-        prepared = prepare(settings.data)
+        devices.check_split("train", settings.train.batch_size)
+        devices.check_split("eval", settings.eval.batch_size)
+        prepared = hosts.together(lambda: prepare(settings.data))
         judged, metrics = _train(config, settings, prepared, workdir)
         with full_disk_explained(workdir, "Make room, and give the command again."):
-            judging.write(workdir, judged, metrics, prepared, settings)
+            hosts.told(
+                lambda: judging.write(workdir, judged, metrics, prepared, settings)
+            )
         return metrics
+
+
+def _finished(
+    config: Mapping[str, Any], workdir: Path, num_steps: int
+) -> Scores | None:
+    """The metrics of a run that has nothing left to do."""
+    changes = allowed_changes(workdir, config)
+    metrics = final_metrics(workdir, num_steps)
+    if metrics is None or not keeps_scores(changes):
+        return None
+    claim(workdir, config)
+    return metrics
 
 
 def _train(
@@ -106,17 +100,16 @@ def _train(
 ) -> tuple[judging.Judged, Scores]:
     with (
         Interruption() as interruption,
-        Checkpoints(workdir, keep=settings.checkpoint.keep) as checkpoints,
+        SharedCheckpoints(workdir, keep=settings.checkpoint.keep) as checkpoints,
         _Training(settings, prepared, checkpoints, interruption) as training,
         endings.explained(
             workdir, save=training.save_progress, latest_step=checkpoints.latest_step
         ),
-        Logbook(
-            workdir, first_step=training.step, num_steps=settings.train.num_steps
-        ) as logbook,
+        _logbook(workdir, training.step, settings.train.num_steps) as logbook,
+        _profile(workdir, settings) as profile,
     ):
-        claim(workdir, config)
-        training.loop(logbook)
+        hosts.told(lambda: claim(workdir, config))
+        training.loop(logbook, profile)
         judged = training.evaluate(logbook)
         training.save(judged.scores)  # again, as it may be the best
         return judged, judged.scores | {
@@ -132,30 +125,25 @@ class _Training:
         self,
         settings: Settings,
         prepared: Prepared,
-        checkpoints: Checkpoints,
+        checkpoints: SharedCheckpoints,
         interruption: Interruption,
     ):
         self._settings, self._prepared = settings, prepared
         self._checkpoints, self._interruption = checkpoints, interruption
-        self._mesh = Mesh(jax.devices(), ("data",))
-        self._shard = NamedSharding(self._mesh, PartitionSpec("data"))
-        init, self._train_step = self._programs()
-        self._make_detect()
+        init, self._train_step = beginning.programs(settings)
+        self._detect = self._make_detect()
         self._loader = _loader(settings, prepared)
-        self._state = jax.jit(init, out_shardings=self._everywhere)()
+        self._speed = Speed(settings)
+        self._state = init()
         self._owes_scores = False  # of a step at which evaluation was interrupted
         self.step, self.seconds = 0, 0.0
         self._ledger = Ledger(0)
         if checkpoints.latest_step() is None:
             _log.info("%s is empty: starting anew.", checkpoints.directory)
-            self._begin()
+            self._state = beginning.take_over(self._state, settings)
         else:
             self._restore()
         self._first_step = self.step
-
-    @property
-    def _everywhere(self) -> NamedSharding:
-        return NamedSharding(self._mesh, PartitionSpec())
 
     def __enter__(self) -> "_Training":
         return self
@@ -163,20 +151,23 @@ class _Training:
     def __exit__(self, *_: object) -> None:
         self._loader.close()
 
-    def loop(self, logbook: Logbook) -> None:
+    def loop(self, logbook: Logbook, profile: Profile) -> None:
         """Steps until the end, with what is due after each."""
         settings = self._settings
         if self._owes_scores:
             self._score(logbook)
         while self.step < settings.train.num_steps:
-            self._interruption.check()
+            self._heed()
             start = time.monotonic()
-            self._train_on(self._next_batch())
+            batch = self._ledger.awaited(self._next_batch)
+            profile.before_step()
+            self._train_on(batch)
+            profile.after_step(self._state)
             logbook.advance()
             if self._due(settings.train.log_every, settings.checkpoint.every_steps):
-                means, steps, seconds = self._ledger.close()
-                rate = steps * settings.train.batch_size / seconds
-                logbook.scalars(self.step, {**means, "pictures_per_second": rate})
+                closed = self._ledger.close()
+                rates = self._speed.rates(closed)
+                logbook.scalars(self.step, {**closed.means, **rates})
             self.seconds += time.monotonic() - start
             is_last = self.step == settings.train.num_steps
             with self._ledger.paused():
@@ -185,13 +176,28 @@ class _Training:
                 elif self._due(settings.checkpoint.every_steps):
                     self.save(None)
 
+    def _heed(self) -> None:
+        """Ends the run if it was asked to end.
+
+        Several hosts do so together, and ask each other at the lines of the log only:
+        it makes them wait for their devices.
+        """
+        if hosts.count() == 1:
+            self._interruption.check()
+        elif self._due(self._settings.train.log_every):
+            self._interruption.heed(hosts.largest(self._interruption.asked))
+
     def _next_batch(self) -> Batch:
         try:
-            return jax.device_put(next(self._loader), self._shard)
-        except ChildProcessError:
-            # Who asked the run to end may have told its loader processes as well.
-            self._interruption.check()
+            batch = next(self._loader)
+        except (ChildProcessError, ValueError, OSError) as error:
+            if hosts.count() > 1:  # the others are in the next step already
+                raise hosts.Unshared(f"{type(error).__name__}: {error}") from error
+            if isinstance(error, ChildProcessError):
+                # Who asked the run to end may have told its loader processes as well.
+                self._interruption.check()
             raise
+        return devices.put(batch)
 
     def _train_on(self, batch: Batch) -> None:
         self._state, report = self._train_step(self._state, batch)
@@ -219,41 +225,10 @@ class _Training:
         )
         judged = judging.judge(found, self._prepared.val_annotations)
         logbook.scalars(self.step, judged.scores)
-        count = min(4, self._settings.eval.overlays)
+        count = min(4, self._settings.eval.overlays) if hosts.is_first() else 0
         for image_id, picture in exhibits.overlays(found, self._prepared, count):
             logbook.picture(self.step, f"val/{image_id}", picture)
         return judged
-
-    def _programs(self) -> tuple[Callable[[], TrainState], train_step.Step]:
-        """The state before the first step, and the step, compiled when called."""
-        teacher = ancestor.teacher(self._settings)
-        init, step = train_step.build(self._settings, teacher and teacher.settings)
-        step = jax.jit(step, donate_argnums=0)
-        if teacher:
-            _log.info("Learning from the maps of step %d, too.", teacher.step)
-            # An argument: as constants, they would be compiled into the program.
-            variables = jax.device_put(teacher.variables, self._everywhere)
-            step = functools.partial(step, ancestor=variables)
-        return init, step
-
-    def _begin(self) -> None:
-        """Takes over what was learned before this run, where the config says so."""
-        settings, state = self._settings, self._state
-        variables = {"params": state.params, "batch_stats": state.batch_stats}
-        if settings.model.pretrained:
-            variables, report = pretrained.load_backbone(
-                settings.model.pretrained, variables, settings=settings.model
-            )
-            _log.info("%s: %s", settings.model.pretrained, report)
-        elif ancestor.gives_parameters(settings.init):
-            variables, report = ancestor.inherit(variables, settings=settings)
-            _log.info("Begins with %s.", report)
-        else:
-            return
-        variables = jax.device_put(variables, self._everywhere)
-        self._state = dataclasses.replace(
-            state, **variables, ema=jax.tree.map(jnp.copy, variables["params"])
-        )
 
     def save(self, metrics: Scores | None) -> None:
         """Writes a checkpoint, with the metrics of its state if there are some."""
@@ -286,22 +261,23 @@ class _Training:
         self.seconds = place["seconds"]
         _log.info("Going on from step %d.", self.step)
 
-    def _make_detect(self) -> None:
+    def _make_detect(self) -> inference.Detect:
         detect = inference.make_detect(self._settings)
 
         def interruptible(variables: Any, images: Any) -> Any:
-            self._interruption.check()
-            return detect(variables, jax.device_put(images, self._shard))
+            self._interruption.heed(hosts.largest(self._interruption.asked))
+            return detect(variables, devices.put(images))
 
-        self._detect = interruptible
+        return interruptible
 
 
-def _check_split(group: str, batch_size: int) -> None:
-    devices = jax.device_count()
-    if batch_size % devices:
-        raise ValueError(
-            f"{group}.batch_size {batch_size} does not divide over {devices} devices."
-        )
+def _logbook(workdir: Path, first_step: int, num_steps: int) -> Logbook:
+    kind = Logbook if hosts.is_first() else Silence
+    return kind(workdir, first_step=first_step, num_steps=num_steps)
+
+
+def _profile(workdir: Path, settings: Settings) -> Profile:
+    return Profile(workdir, wanted=settings.train.profile and hosts.is_first())
 
 
 def _loader(settings: Settings, prepared: Prepared) -> TrainBatches:
@@ -310,7 +286,7 @@ def _loader(settings: Settings, prepared: Prepared) -> TrainBatches:
         image_size=settings.train.image_size,
         max_people=settings.data.max_people,
         augment=settings.augment,
-        batch_size=settings.train.batch_size,
         seed=settings.train.seed,
         num_workers=settings.data.num_workers,
+        **devices.own_share(settings.train.batch_size),
     )

@@ -20,7 +20,14 @@ METRICS_FILE = "metrics.json"
 LOCK_FILE = ".lock"
 
 # What may differ when a run goes on: it changes nothing of what has been learned.
-_FREE = ("train.num_steps", "train.log_every", "checkpoint", "eval", "decode")
+_FREE = (
+    "train.num_steps",
+    "train.log_every",
+    "train.profile",
+    "checkpoint",
+    "eval",
+    "decode",
+)
 # Where the data lie, and who reads them. That they are the same data is seen when the
 # run goes on: a checkpoint says which ones it has learned from.
 _PLACES = ("data.root", "data.train_annotations", "data.train_images")

@@ -28,6 +28,7 @@ from poseseg_jax import train
 from poseseg_jax.disk import full_disk_explained
 from poseseg_jax.interruption import Interrupted
 from poseseg_jax.logbook import Logbook
+from poseseg_jax.speed import RATES
 from tests import tiny_run
 from tests.tiny_run import NUM_STEPS, Ground, assert_same_state, read_lines, read_state
 
@@ -118,7 +119,7 @@ def assert_ends_as_undisturbed(ground: Ground, workdir: Path) -> None:
 def numbers(workdir: Path) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl, without the rates, which are those of the day."""
     return [
-        {k: v for k, v in line.items() if k != "pictures_per_second"}
+        {k: v for k, v in line.items() if k not in RATES}
         for line in read_lines(workdir)
     ]
 

@@ -32,6 +32,7 @@ import jax
 from poseseg_jax import logbook, train
 from poseseg_jax.checkpoint import Checkpoints
 from poseseg_jax.interruption import Interrupted
+from poseseg_jax.speed import RATES
 from tests import tiny_run
 from tests.test_logbook import shown
 from tests.tiny_run import assert_same_state, read_lines, read_state
@@ -155,7 +156,7 @@ def _wait_until(is_so: Callable[[], bool], process: int) -> None:
 
 def _numbers(workdir: Path) -> list[dict]:
     return [
-        {k: v for k, v in line.items() if k != "pictures_per_second"}
+        {k: v for k, v in line.items() if k not in RATES}
         for line in read_lines(workdir)
     ]
 

@@ -14,6 +14,7 @@ from pycocotools.coco import COCO
 from poseseg_jax import config as config_lib
 from poseseg_jax import judging, train, train_step
 from poseseg_jax.data.prepared import prepare
+from poseseg_jax.speed import RATES
 from tests import tiny_run
 from tests.tiny_run import NUM_STEPS, SIZE, all_files, read_lines, read_state
 
@@ -97,7 +98,7 @@ def test_overlays_are_pictures_of_the_validation_split(ground):
 
 
 def without_rate(line):
-    return {k: v for k, v in line.items() if k != "pictures_per_second"}
+    return {k: v for k, v in line.items() if k not in RATES}
 
 
 def settings(ground, **changes):
