@@ -52,6 +52,29 @@ class Report:
         return f"{taken}{fresh}{other}"
 
 
+def settled(settings: Settings) -> Settings:
+    """The settings with the number of the ancestor's latest step, where that is meant.
+
+    To be called once in the life of a run: the ancestor may be trained further.
+
+    Raises:
+      ValueError: if there is no such ancestor.
+    """
+    init = settings.init
+    if not init.workdir or init.step:
+        return settings
+    try:
+        return at_step(settings, inference.latest_step(Path(init.workdir)))
+    except ValueError as error:
+        raise ValueError(f"init.workdir {init.workdir}: {error}") from error
+
+
+def at_step(settings: Settings, step: int) -> Settings:
+    """The settings with another `init.step`."""
+    init = dataclasses.replace(settings.init, step=step)
+    return dataclasses.replace(settings, init=init)
+
+
 def gives_parameters(settings: InitSettings) -> bool:
     """Whether a run begins with parameters of an ancestor."""
     return bool(settings.workdir) and settings.what != "nothing"
@@ -96,12 +119,18 @@ def teacher(settings: Settings) -> Trained | None:
     """The ancestor whose maps a run learns from; None with `init.distill_weight` 0.
 
     Raises:
-      ValueError: if there is no such ancestor, if its maps mean something else, or if
-        it cannot see pictures of this size.
+      ValueError: if there is no such ancestor or step, if its maps mean something else,
+        or if it cannot see pictures of this size.
     """
     if not settings.init.distill_weight:
         return None
-    trained = _restore(settings.init)
+    try:
+        trained = _restore(settings.init)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} From its first step to its last, a run learns from the maps of "
+            f"one step of its ancestor (init.distill_weight): {settings.init.step}."
+        ) from error
     other = [
         difference
         for difference in _differences(trained.settings, settings)
