@@ -19,13 +19,13 @@ from poseseg_jax import inference
 from poseseg_jax.config import InitSettings, Settings
 from poseseg_jax.geometry import check_side
 from poseseg_jax.inference import Trained, Variables
-from poseseg_jax.models import poseseg, resnet
+from poseseg_jax.models import poseseg
 from poseseg_jax.skeleton import SKELETONS
 
 _SHOWN = 8
 # Where the ancestor's own beginnings were, as its checkpoint has more than they; and
 # how gradients are computed.
-_OF_NO_MATTER = ("pretrained", "pretrained_partial", "remat")
+_IRRELEVANT = ("pretrained", "pretrained_partial", "remat")
 
 
 @dataclass(frozen=True)
@@ -169,8 +169,7 @@ def _check_fit(
         if _shape(theirs, name) != _shape(wanted, name)
     ]
     strides = [s.model.bottleneck_stride for s in (trained.settings, settings)]
-    block, _ = resnet.RESNETS.get(settings.model.backbone, (None, ()))
-    if block is resnet.Bottleneck and strides[0] != strides[1]:
+    if poseseg.has_bottlenecks(settings.model) and strides[0] != strides[1]:
         # The shapes are the same, but no array would do what it has learned.
         problems.append(
             f"model.bottleneck_stride: {strides[0]} there, {strides[1]} here"
@@ -197,7 +196,7 @@ def _differences(theirs: Settings, ours: Settings) -> list[str]:
         old, new = getattr(theirs, group), getattr(ours, group)
         for name in (field.name for field in dataclasses.fields(old)):
             before, after = getattr(old, name), getattr(new, name)
-            if before != after and name not in _OF_NO_MATTER:
+            if before != after and name not in _IRRELEVANT:
                 found.append(f"{group}.{name}: {_word(before)} -> {_word(after)}")
     return found
 
