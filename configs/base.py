@@ -135,7 +135,8 @@ def _model():
         "body_map": True,
         "norm": "live",  # of the backbone: "live", or "frozen" as pretrained
         "dtype": "bfloat16",  # of the computation; parameters are float32
-        # Residual blocks are computed again for the gradient: less memory, more time.
+        # Residual blocks are computed again for the gradient: less memory, more time
+        # (gradient checkpointing, rematerialisation).
         "remat": False,
         "pretrained": "",  # ImageNet weights of the backbone, .safetensors
         # True: layers that the file lacks start fresh; False: they are an error.
@@ -201,15 +202,18 @@ def _optim():
         "momentum": 0.9,  # of "sgd"
         "backbone_rate": 1.0,  # factor on the learning rate of the whole backbone
         # The backbone's deepest stage learns at that rate, each shallower one at this
-        # fraction of the rate of the next.
+        # fraction of the rate of the next (layer-wise learning-rate decay).
         "layer_decay": 1.0,
         # Stages of the backbone that keep their values, from the input: 1 is the stem,
-        # 2 the stem and layer1, ... 5 a whole ResNet. On their norms, see model.norm.
+        # 2 the stem and layer1, ... 5 a whole ResNet (4 of "tiny", or 5 with
+        # output_stride 32). On their norms, see model.norm.
         "freeze_stages": 0,
-        # Parts in which a batch goes through the network, for the memory of one part.
-        # A step stays a step over train.batch_size pictures.
+        # Parts in which a batch goes through the network, for the memory of one part
+        # (gradient accumulation). A step stays a step over train.batch_size pictures.
         "accumulate_steps": 1,
-        "ema": 0.9998,  # decay of the averaged parameters that evaluation uses
+        # Decay of the averaged parameters that evaluation uses: an exponential moving
+        # average (EMA, Polyak averaging).
+        "ema": 0.9998,
     }
 
 

@@ -19,13 +19,13 @@ from poseseg_jax import inference
 from poseseg_jax.config import InitSettings, Settings
 from poseseg_jax.geometry import check_side
 from poseseg_jax.inference import Trained, Variables
-from poseseg_jax.models import poseseg, resnet
+from poseseg_jax.models import poseseg
 from poseseg_jax.skeleton import SKELETONS
 
 _SHOWN = 8
 # Where the ancestor's own beginnings were, as its checkpoint has more than they; and
 # how gradients are computed.
-_OF_NO_MATTER = ("pretrained", "pretrained_partial", "remat")
+_IRRELEVANT = ("pretrained", "pretrained_partial", "remat")
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,29 @@ class Report:
         fresh = f"; {_parts(self.fresh)} start fresh" if self.fresh else ""
         other = f"; it had {', '.join(self.otherwise)}" if self.otherwise else ""
         return f"{taken}{fresh}{other}"
+
+
+def settled(settings: Settings) -> Settings:
+    """The settings with the number of the ancestor's latest step, where that is meant.
+
+    To be called once in the life of a run: the ancestor may be trained further.
+
+    Raises:
+      ValueError: if there is no such ancestor.
+    """
+    init = settings.init
+    if not init.workdir or init.step:
+        return settings
+    try:
+        return at_step(settings, inference.latest_step(Path(init.workdir)))
+    except ValueError as error:
+        raise ValueError(f"init.workdir {init.workdir}: {error}") from error
+
+
+def at_step(settings: Settings, step: int) -> Settings:
+    """The settings with another `init.step`."""
+    init = dataclasses.replace(settings.init, step=step)
+    return dataclasses.replace(settings, init=init)
 
 
 def gives_parameters(settings: InitSettings) -> bool:
@@ -96,12 +119,18 @@ def teacher(settings: Settings) -> Trained | None:
     """The ancestor whose maps a run learns from; None with `init.distill_weight` 0.
 
     Raises:
-      ValueError: if there is no such ancestor, if its maps mean something else, or if
-        it cannot see pictures of this size.
+      ValueError: if there is no such ancestor or step, if its maps mean something else,
+        or if it cannot see pictures of this size.
     """
     if not settings.init.distill_weight:
         return None
-    trained = _restore(settings.init)
+    try:
+        trained = _restore(settings.init)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} From its first step to its last, a run learns from the maps of "
+            f"one step of its ancestor (init.distill_weight): {settings.init.step}."
+        ) from error
     other = [
         difference
         for difference in _differences(trained.settings, settings)
@@ -140,8 +169,7 @@ def _check_fit(
         if _shape(theirs, name) != _shape(wanted, name)
     ]
     strides = [s.model.bottleneck_stride for s in (trained.settings, settings)]
-    block, _ = resnet.RESNETS.get(settings.model.backbone, (None, ()))
-    if block is resnet.Bottleneck and strides[0] != strides[1]:
+    if poseseg.has_bottlenecks(settings.model) and strides[0] != strides[1]:
         # The shapes are the same, but no array would do what it has learned.
         problems.append(
             f"model.bottleneck_stride: {strides[0]} there, {strides[1]} here"
@@ -168,7 +196,7 @@ def _differences(theirs: Settings, ours: Settings) -> list[str]:
         old, new = getattr(theirs, group), getattr(ours, group)
         for name in (field.name for field in dataclasses.fields(old)):
             before, after = getattr(old, name), getattr(new, name)
-            if before != after and name not in _OF_NO_MATTER:
+            if before != after and name not in _IRRELEVANT:
                 found.append(f"{group}.{name}: {_word(before)} -> {_word(after)}")
     return found
 

@@ -4,6 +4,7 @@ A batch is split along its first axis over a mesh with the single axis "data"; w
 compiler makes of it are the same sums as on one device, added up over the devices.
 """
 
+import math
 import os
 from typing import Any
 
@@ -14,28 +15,34 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from poseseg_jax import hosts
 
 
-def use_every_core(batch_size: int) -> None:
+def use_every_core(*batch_sizes: int) -> None:
     """Makes a CPU several devices, to be called before anything asks JAX for one.
 
     XLA keeps little more than one core busy with the small layers of a laptop's
     network; split over a device per core, a step takes two thirds of the time on two.
     Each device gets at least two pictures. Accelerators are not concerned, and who has
     said how many devices the CPU shall be is heeded.
+
+    Args:
+      batch_sizes: how many pictures are computed at once: first in training, and then
+        elsewhere. All of them divide over the devices.
     """
     said = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if said or "JAX_NUM_CPU_DEVICES" in os.environ:
         return
-    most = min(os.cpu_count() or 1, max(batch_size // 2, 1))
-    cores = max(n for n in range(1, most + 1) if batch_size % n == 0)
+    most = min(os.cpu_count() or 1, max(batch_sizes[0] // 2, 1))
+    common = math.gcd(*batch_sizes)
+    cores = max(n for n in range(1, most + 1) if common % n == 0)
     jax.config.update("jax_num_cpu_devices", cores)
 
 
-def check_split(group: str, batch_size: int) -> None:
+def check_split(group: str, batch_size: int, *, parts: int = 1) -> None:
     """Sees whether a batch can be split.
 
     Args:
       group: of the config that has the batch size.
       batch_size: of all devices together.
+      parts: in which a batch goes through the network; each is split.
 
     Raises:
       ValueError: if it can not; if hosts have different numbers of devices.
@@ -46,9 +53,15 @@ def check_split(group: str, batch_size: int) -> None:
             f"{hosts.count()} processes have {devices} devices together, and this one "
             f"{jax.local_device_count()}; all have to have as many."
         )
-    if batch_size % devices:
+    unit = devices * parts
+    if batch_size % unit:
+        less = batch_size // unit * unit
+        nearest = f"{less} or {less + unit}" if less else f"{unit}"
+        in_parts = f" in {parts} parts (optim.accumulate_steps)" if parts > 1 else ""
         raise ValueError(
-            f"{group}.batch_size {batch_size} does not divide over {devices} devices."
+            f"{group}.batch_size {batch_size} does not divide over {devices} devices"
+            f"{in_parts}: take {nearest}, or fewer devices "
+            "(JAX_NUM_CPU_DEVICES=1, CUDA_VISIBLE_DEVICES=0)."
         )
 
 

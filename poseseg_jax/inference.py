@@ -108,16 +108,24 @@ def restore(workdir: Path, *, step: int | None = None, best: bool = False) -> Tr
     template = abstract_variables(settings)
     with Checkpoints(workdir, create=False) as checkpoints:
         if best:
-            step = checkpoints.best_step()
+            kind = "checkpoint that was scored"
+            step = _found(checkpoints.best_step(), checkpoints, kind)
         elif step is None:
-            step = checkpoints.latest_step()
-        if step is None:
-            kind = "checkpoint that was scored" if best else "checkpoint"
-            raise ValueError(f"{checkpoints.directory} holds no {kind} yet.")
+            step = _found(checkpoints.latest_step(), checkpoints, "checkpoint")
         params, batch_stats = checkpoints.restore_model(
             step, template["params"], template.get("batch_stats", {})
         )
     return Trained(settings, {"params": params, "batch_stats": batch_stats}, step)
+
+
+def latest_step(workdir: Path) -> int:
+    """The last step that a workdir has a checkpoint of.
+
+    Raises:
+      ValueError: naming the path, if there is none.
+    """
+    with Checkpoints(workdir, create=False) as checkpoints:
+        return _found(checkpoints.latest_step(), checkpoints, "checkpoint")
 
 
 def abstract_variables(settings: Settings) -> Variables:
@@ -127,3 +135,9 @@ def abstract_variables(settings: Settings) -> Variables:
     images = jax.ShapeDtypeStruct((1, side, side, 3), "uint8")
     init = partial(network.init, train=False)
     return jax.eval_shape(init, jax.random.key(0), images)
+
+
+def _found(step: int | None, checkpoints: Checkpoints, kind: str) -> int:
+    if step is None:
+        raise ValueError(f"{checkpoints.directory} holds no {kind} yet.")
+    return step

@@ -45,8 +45,9 @@ def _main(_) -> None:
             hosts.join(address, _NUM_PROCESSES.value, _PROCESS_ID.value)
             logbook.speak(quietly=not hosts.is_first())
         else:
-            parts = max(_CONFIG.value.optim.accumulate_steps, 1)
-            devices.use_every_core(_CONFIG.value.train.batch_size // parts)
+            part = config["train"]["batch_size"]
+            part //= max(config["optim"]["accumulate_steps"], 1)
+            devices.use_every_core(part, config["eval"]["batch_size"])
         with hosts.leaving_at_once():
             metrics = train.run(config, Path(_WORKDIR.value))
     except train.Interrupted as stop:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from poseseg_jax import (
+    ancestor,
     beginning,
     devices,
     endings,
@@ -72,7 +73,8 @@ def run(config: Mapping[str, Any], workdir: Path) -> Scores:
         if finished is not None:
             _log.info("%s is finished.", workdir)
             return finished
-        devices.check_split("train", settings.train.batch_size)
+        parts = settings.optim.accumulate_steps
+        devices.check_split("train", settings.train.batch_size, parts=parts)
         devices.check_split("eval", settings.eval.batch_size)
         prepared = hosts.together(lambda: prepare(settings.data))
         judged, metrics = _train(config, settings, prepared, workdir)
@@ -130,19 +132,20 @@ class _Training:
     ):
         self._settings, self._prepared = settings, prepared
         self._checkpoints, self._interruption = checkpoints, interruption
-        init, self._train_step = beginning.programs(settings)
         self._detect = self._make_detect()
         self._loader = _loader(settings, prepared)
         self._speed = Speed(settings)
-        self._state = init()
+        self._state = beginning.state(settings)
         self._owes_scores = False  # of a step at which evaluation was interrupted
         self.step, self.seconds = 0, 0.0
         self._ledger = Ledger(0)
         if checkpoints.latest_step() is None:
             _log.info("%s is empty: starting anew.", checkpoints.directory)
-            self._state = beginning.take_over(self._state, settings)
+            self._settled = beginning.settled(settings)
+            self._state = beginning.take_over(self._state, self._settled)
         else:
             self._restore()
+        self._train_step = beginning.step(self._settled)
         self._first_step = self.step
 
     def __enter__(self) -> "_Training":
@@ -237,6 +240,7 @@ class _Training:
             "data": self._prepared.identity,
             "ledger": self._ledger.place(),
             "owes_scores": self._owes_scores,
+            "ancestor_step": self._settled.init.step,
             "seconds": self.seconds,
         }
         self._checkpoints.save(self.step, self._state, place, metrics=metrics)
@@ -258,6 +262,7 @@ class _Training:
         self._loader.set_state(place["loader"])
         self._ledger = Ledger(self.step, place["ledger"])
         self._owes_scores = place["owes_scores"]
+        self._settled = ancestor.at_step(self._settings, place["ancestor_step"])
         self.seconds = place["seconds"]
         _log.info("Going on from step %d.", self.step)
 

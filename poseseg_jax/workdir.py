@@ -33,6 +33,8 @@ _FREE = (
 _PLACES = ("data.root", "data.train_annotations", "data.train_images")
 _PLACES += ("data.val_annotations", "data.val_images", "data.download")
 _FREE += ("data.num_workers", "data.prepared_dir", *_PLACES)
+# An ancestor may be moved: a checkpoint says which step of it was used.
+_FREE += ("init.workdir",)
 # After a change of these, old scores may not be its own.
 _SCORED = ("eval", "decode", *_PLACES)
 
@@ -98,13 +100,20 @@ def allowed_changes(workdir: Path, config: Mapping[str, Any]) -> dict[str, str]:
         return {}
     new = json.loads(json.dumps(config))
     changes = config_lib.differences(_read(path), new)
-    wrong = [f"{k}: {v}" for k, v in changes.items() if not k.startswith(_FREE)]
+    wrong = [f"{k}: {v}" for k, v in changes.items() if not _is_free(k, v)]
     if wrong:
         raise ValueError(
             f"{workdir} holds a run of another config; take another --workdir, or "
             "give it back what it had: " + "; ".join(wrong)
         )
     return changes
+
+
+def _is_free(name: str, change: str) -> bool:
+    """Whether a run may go on with this change of a field."""
+    if name == "init.workdir" and (change.startswith("'' ") or change.endswith(" ''")):
+        return False  # an ancestor that comes or goes was not moved
+    return name.startswith(_FREE)
 
 
 def keeps_scores(changes: Mapping[str, str]) -> bool:

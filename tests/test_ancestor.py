@@ -195,6 +195,44 @@ def test_a_descendant_begins_where_its_ancestor_ended_and_asks_it_once(
     assert inference.restore(run).step == 2, "nobody needs the ancestor afterwards"
 
 
+def test_a_run_goes_on_learning_from_the_step_that_it_began_with(
+    ground, tmp_path, caplog
+):
+    """Though its ancestor was trained further, and moved; but not from another step."""
+    caplog.set_level(logging.INFO, "poseseg_jax")
+    forebear, moved = tmp_path / "forebear", tmp_path / "moved"
+    ground.copy(forebear, step=2)
+    distilling = {"what": "nothing", "distill_weight": 0.5}
+    run = tmp_path / "run"
+    descend(ground, run, 1, workdir=str(forebear), **distilling)
+    ground.copy(moved)
+    shutil.rmtree(forebear)
+    config = descend(ground, run, 2, workdir=str(moved), **distilling)
+    assert caplog.text.count("Learning from the maps of step 2") == 2
+    assert f"another init.workdir: '{forebear}' -> '{moved}'" in caplog.text
+    assert json.loads((run / "config.json").read_text())["init"]["step"] == 0
+    _, place = read_state(run, config, step=2)
+    assert place["ancestor_step"] == 2
+
+    shutil.rmtree(moved / "checkpoints" / "2")
+    gone = r"checkpoints/2 does not exist.* maps of one step .*: 2\."
+    with pytest.raises(ValueError, match=gone):
+        descend(ground, run, 3, workdir=str(moved), **distilling)
+
+
+def test_without_a_step_named_the_latest_is_settled_on_once(ground):
+    parsed = settings(ground)
+    settled = ancestor.settled(parsed)
+    assert settled == ancestor.at_step(parsed, NUM_STEPS) != parsed
+    named = settings(ground, step=2)
+    assert ancestor.settled(named) is named
+    alone = config_lib.parse(ground.config())
+    assert ancestor.settled(alone) is alone
+    nowhere = settings(ground, workdir="/nowhere")
+    with pytest.raises(ValueError, match=r"init.workdir /nowhere: .*does not exist"):
+        ancestor.settled(nowhere)
+
+
 def test_defaults_have_no_ancestor():
     fields = base.get_config().init.to_dict()
     assert json.loads(json.dumps(fields)) == {

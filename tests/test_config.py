@@ -13,10 +13,11 @@ import pytest
 
 from configs import base
 from poseseg_jax import config as config_lib
-from poseseg_jax import optim, train_step
+from poseseg_jax import inference, optim, train_step
 from poseseg_jax.config import OptimSettings, Settings, parse
 from poseseg_jax.data.prepared import DataSettings
 from poseseg_jax.losses import TERMS
+from poseseg_jax.models.stages import stage_of
 from poseseg_jax.skeleton import NUM_KEYPOINTS, SKELETONS
 from poseseg_jax.structs import Batch
 
@@ -210,6 +211,10 @@ NAN, INF = float("nan"), float("inf")
         ("init__step", 5, "init.step is 5 .*but init.workdir names no ancestor"),
         ("init__distill_weight", 0.5, "distill_weight 0.5, but init.workdir names no"),
         ("init__distill_weight", -0.5, "init.distill_weight is -0.5; .* at least 0"),
+        ("optim__freeze_stages", 6, "stages is 6, but .* 'resnet101' .* has 5 stages"),
+        ("model__pretrained_partial", True, "model.pretrained names no file"),
+        ("init__what", "all", "init.what is 'all', but init.workdir names no ancestor"),
+        ("init__what", "nothing", "init.what is 'nothing', but init.workdir names no"),
         ("optim__name", "adam", r"optim.name is 'adam'; there are \('adamw', 'sgd'\)"),
         ("optim__schedule", "step", "optim.schedule is 'step'; there are .*'cosine'"),
         ("loss__heatmap", -1.0, "loss.heatmap is -1.0; it must be at least 0"),
@@ -254,6 +259,28 @@ def test_nonsense_is_refused_with_field_value_and_what_was_expected(
 ):
     with pytest.raises(ValueError, match=expected):
         settings(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("backbone", "output_stride", "stages"),
+    [("resnet18", 16, 5), ("resnet152", 8, 5), ("tiny", 16, 4), ("tiny", 32, 5)],
+)
+def test_as_many_stages_can_be_frozen_as_there_are(backbone, output_stride, stages):
+    network = {"model__backbone": backbone, "model__output_stride": output_stride}
+    ancestor = {"init__workdir": "W", "train__image_size": 641}
+    parsed = settings(**network, **ancestor, optim__freeze_stages=stages)
+    names = inference.abstract_variables(parsed)["params"]["backbone"]
+    found = {stage_of(f"backbone/{name}/x") for name in names}
+    assert found == set(range(stages))
+    with pytest.raises(ValueError, match=f"{backbone!r} .* has {stages} stages"):
+        settings(**network, **ancestor, optim__freeze_stages=stages + 1)
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet34", "tiny"])
+def test_only_bottlenecks_stride_elsewhere(backbone):
+    assert settings(model__bottleneck_stride="1x1").model.bottleneck_stride == "1x1"
+    with pytest.raises(ValueError, match=f"'{backbone}' has no bottlenecks"):
+        settings(model__backbone=backbone, model__bottleneck_stride="1x1")
 
 
 def test_a_backbone_begins_with_one_thing():

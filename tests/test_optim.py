@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from configs import base
-from poseseg_jax import optim
+from poseseg_jax import optim, train_step
 from poseseg_jax.config import OptimSettings, parse
+from poseseg_jax.models.poseseg import PoseSeg
+from tests.targets_oracle import picture
 
 SETTINGS = OptimSettings(
     name="adamw",
@@ -221,30 +223,79 @@ OTHERWISE = {
 ELSEWHERE = {"accumulate_steps"}
 
 
-def average_after_three_steps(settings):
-    """Of all that the group `optim` decides, the end."""
-    is_frozen = optim.frozen_parameters(settings)
-    chain = optim.make(settings, num_steps=6, batch_size=8, is_frozen=is_frozen)
-    params = ema = DEEP
-    state = chain.init(params)
-    for step in range(3):
-        grads = jax.tree.map(lambda leaf, s=step: leaf * (s - 0.7), DEEP)
-        updates, state = chain.update(grads, state, params)
-        params = jax.tree.map(jnp.add, params, updates)
-        ema = optim.update_ema(ema, params, decay=settings.ema, step=step)
-    return np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(ema)])
+# What else decides the rate; "batch_size" does where there is a reference.
+OF_TRAIN = {"num_steps": (1_500, {}), "batch_size": (16, {"reference_batch_size": 8})}
+LATE = 1_000
 
 
-def test_every_field_of_the_config_has_an_effect():
-    usual = parse(base.get_config().to_dict()).optim
-    usual = replace(usual, learning_rate=0.1, warmup_steps=0)  # three steps show it
-    fields = set(base.get_config().optim)
-    assert fields == OTHERWISE.keys() | ELSEWHERE
-    for name, (value, others) in OTHERWISE.items():
-        assert getattr(usual, name) != value
-        before = average_after_three_steps(replace(usual, **others))
-        after = average_after_three_steps(replace(usual, **others, **{name: value}))
-        assert np.abs(after - before).max() > 1e-6, name
+@pytest.fixture
+def usual(monkeypatch):
+    """Settings of runs whose network is DEEP, with a gradient that is known."""
+
+    def known(_, state, *__):
+        slope = jax.tree.map(lambda leaf: leaf * (state.step - LATE - 0.3), DEEP)
+        return slope, {}, state.batch_stats
+
+    variables = {"params": DEEP, "batch_stats": {}}
+    monkeypatch.setattr(PoseSeg, "init", lambda *_, **__: variables)
+    monkeypatch.setattr(train_step, "_gradient", known)
+    config = base.get_config("tiny")
+    # Two steps show it.
+    config.update({"optim": {"learning_rate": 0.1, "warmup_steps": 0}})
+    config.update({"train": {"num_steps": 1_200}})
+    return parse(config.to_dict())
+
+
+def changed(settings, group, **fields):
+    return replace(settings, **{group: replace(getattr(settings, group), **fields)})
+
+
+def late_steps(settings, num_steps=2):
+    """Parameters and average after steps of a run, as it takes them."""
+    init, step = train_step.build(settings)
+    state = init()
+    # The optimiser counts for itself.
+    late = lambda leaf: leaf + LATE if leaf.dtype == jnp.int32 else leaf  # noqa: E731
+    opt_state = jax.tree.map(late, state.opt_state)
+    state = replace(state, step=state.step + LATE, opt_state=opt_state)
+    for _ in range(num_steps):
+        state, _ = step(state, picture())
+    return jax.tree.map(np.asarray, (state.params, state.ema))
+
+
+def flat(tree):
+    return np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])
+
+
+def test_every_field_of_the_config_has_an_effect_on_a_run(usual):
+    assert set(base.get_config().optim) == OTHERWISE.keys() | ELSEWHERE
+    cases = [("optim", *case) for case in OTHERWISE.items()]
+    cases += [("train", *case) for case in OF_TRAIN.items()]
+    before = {"{}": late_steps(usual)}
+    for group, name, (value, others) in cases:
+        start = changed(usual, "optim", **others)
+        assert getattr(getattr(start, group), name) != value
+        if str(others) not in before:
+            before[str(others)] = late_steps(start)
+        after = late_steps(changed(start, group, **{name: value}))
+        moved = np.abs(flat(after) - flat(before[str(others)])).max()
+        assert moved > 1e-6, name
+
+
+def test_a_run_freezes_the_stages_that_it_is_told_to(usual):
+    params, _ = late_steps(changed(usual, "optim", freeze_stages=2))
+    for part, stage in STAGES:
+        assert (first(params["backbone"][part]) == 0.5) == (stage < 2), part
+
+
+def test_a_run_averages_by_the_number_of_its_step(usual):
+    params, ema = late_steps(usual, 1)
+    keep = (1 + LATE) / (10 + LATE)
+    assert usual.optim.ema > keep
+    expected = jax.tree.map(
+        lambda old, new: old * keep + new * (1 - keep), DEEP, params
+    )
+    np.testing.assert_allclose(flat(ema), flat(expected), rtol=1e-6)
 
 
 def test_the_average_of_constant_parameters_reaches_them():

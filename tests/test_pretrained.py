@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import logging
 import pickle
 from functools import partial
@@ -250,6 +251,16 @@ def test_pickles_are_not_read_whatever_they_are_called(tmp_path, suffix):
     ):
         assert words in str(caught.value)
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("dtype", ["F8_E4M3", "F8_E5M2"])
+def test_numbers_that_numpy_lacks_are_named(tmp_path, dtype):
+    header = {"dtype": dtype, "shape": [4], "data_offsets": [0, 4]}
+    text = json.dumps({"conv1.weight": header}).encode()
+    path = tmp_path / "small.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(4))
+    with pytest.raises(ValueError, match=f"conv1.weight is {dtype}, .* as float32"):
+        load_backbone(path, VARIABLES, settings=SETTINGS)
 
 
 def test_what_is_no_file_or_broken_is_refused(tmp_path):

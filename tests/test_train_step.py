@@ -162,6 +162,16 @@ def test_an_ancestor_is_an_argument_and_no_part_of_the_state(ground, batch):
     assert report.keys() == usual.keys() | set(DISTILLED)
 
 
+def test_hidden_keypoints_weigh_what_the_config_says(ground, batch):
+    def program(weight):
+        parsed = settings(ground, workdir="", distill_weight=0.0)
+        weighed = dataclasses.replace(parsed.loss, hard_keypoint_weight=weight)
+        init, step = train_step.build(dataclasses.replace(parsed, loss=weighed))
+        return str(jax.make_jaxpr(step)(jax.eval_shape(init), batch))
+
+    assert program(0.375).count("0.375") == 1 + program(1.0).count("0.375")
+
+
 def test_without_an_ancestor_the_program_is_the_same_as_ever(ground, batch):
     def program(**init):
         init, step = train_step.build(settings(ground, **init))

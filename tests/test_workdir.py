@@ -83,6 +83,21 @@ def test_where_the_data_lie_may_change_but_scores_are_asked_for_again(finished):
     assert keeps_scores({"data.num_workers": "1 -> 3"})
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "moved"), [("A", "B", True), ("A", "", False), ("", "B", False)]
+)
+def test_an_ancestor_may_be_moved_but_neither_come_nor_go(tmp_path, old, new, moved):
+    claim(tmp_path, config(init={"workdir": old}))
+    (tmp_path / "checkpoints" / "7000").mkdir(parents=True)
+    if moved:
+        changes = allowed_changes(tmp_path, config(init={"workdir": new}))
+        assert changes == {"init.workdir": f"'{old}' -> '{new}'"}
+        assert keeps_scores(changes)
+        return
+    with pytest.raises(ValueError, match=r"another config.*init.workdir"):
+        allowed_changes(tmp_path, config(init={"workdir": new}))
+
+
 def test_one_at_a_time_is_at_work_and_leaves_no_trace(tmp_path):
     refused = pytest.raises(ValueError, match=f"process {os.getpid()} ")
     with occupied(tmp_path), refused, occupied(tmp_path):

@@ -13,11 +13,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from poseseg_jax import geometry
-from poseseg_jax.models import neck, resnet
+from poseseg_jax.models import neck, resnet, tiny
 from poseseg_jax.models.heads import Heads, shallow_stride
 from poseseg_jax.models.refine import refine
 from poseseg_jax.models.refine_stages import REFINED, RefineStage
-from poseseg_jax.models.tiny import Tiny
 from poseseg_jax.representation import Representation
 from poseseg_jax.structs import Array, Maps
 
@@ -131,7 +130,9 @@ class PoseSeg(nn.Module):
         stride = settings.output_stride
         if settings.backbone == "tiny":
             block = resnet.block_type(resnet.BasicBlock, remat=settings.remat)
-            return Tiny(settings.width, stride, **layers, block=block, name="backbone")
+            return tiny.Tiny(
+                settings.width, stride, **layers, block=block, name="backbone"
+            )
         return resnet.build_resnet(
             settings.backbone,
             output_stride=stride,
@@ -173,6 +174,19 @@ def frozen_parameters(settings: ModelSettings) -> Callable[[str], bool] | None:
     return lambda name: (
         name.startswith("backbone/") and name.endswith(("/scale", "/bias"))
     )
+
+
+def num_stages(settings: ModelSettings) -> int:
+    """Stages of the backbone, its stem among them; see models/stages.py."""
+    if settings.backbone == "tiny":
+        return tiny.num_stages(settings.output_stride)
+    return 1 + len(resnet.RESNETS[settings.backbone][1])
+
+
+def has_bottlenecks(settings: ModelSettings) -> bool:
+    """Whether the backbone's blocks are bottlenecks, which can stride in two places."""
+    block, _ = resnet.RESNETS.get(settings.backbone, (None, ()))
+    return block is resnet.Bottleneck
 
 
 def largest_stride(settings: ModelSettings) -> int:

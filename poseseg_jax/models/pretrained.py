@@ -131,10 +131,21 @@ def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         raise ValueError(f"model.pretrained: there is no file {path}.")
     try:
         with safe_open(path, framework="np") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: _tensor(path, file, name) for name in file.keys()}  # noqa: SIM118
             return tensors, file.metadata() or {}
     except SafetensorError as error:
         raise ValueError(_not_safetensors(Path(path), error)) from error
+
+
+def _tensor(path: str | Path, file: Any, name: str) -> np.ndarray:
+    try:
+        return file.get_tensor(name)
+    except (AttributeError, TypeError) as error:  # NumPy has no such type
+        dtype = file.get_slice(name).get_dtype()
+        raise ValueError(
+            f"{path}: {name} is {dtype}, which cannot be read. Save it as float32, "
+            "float16 or bfloat16."
+        ) from error
 
 
 def _not_safetensors(path: Path, error: Exception) -> str:

@@ -3,7 +3,8 @@
 A stage reads what the network has said so far beside the features that it was said
 from, over a wider surrounding, and adds a correction. Stages follow one another, and
 each is supervised like the first, so that every one has something to start from
-(arXiv 1602.00134). As in PosePlusSeg, keypoint maps and mask maps have a network each.
+(intermediate, or deep, supervision: arXiv 1602.00134). As in PosePlusSeg, keypoint maps
+and mask maps have a network each.
 """
 
 import dataclasses

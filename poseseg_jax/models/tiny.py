@@ -14,6 +14,12 @@ from poseseg_jax.structs import Array
 _STAGES = ((16, 0), (48, 0), (96, 2), (128, 2), (128, 1))
 
 
+def num_stages(output_stride: int) -> int:
+    """How many stages there are, each with a stride of its own."""
+    # Stride 32 is for those who ask for it; dilated, it would cost too much.
+    return len(_STAGES) if output_stride == 32 else len(_STAGES) - 1
+
+
 class Tiny(nn.Module):
     """A narrow residual network; on its strides and cells, see ResNet.
 
@@ -33,8 +39,7 @@ class Tiny(nn.Module):
     @nn.compact
     def __call__(self, images: Float[Array, "B H W 3"]) -> Features:
         x, reached, features = images, 1, {}
-        # Stride 32 is for those who ask for it; dilated, it would cost too much.
-        stages = _STAGES if self.output_stride == 32 else _STAGES[:-1]
+        stages = _STAGES[: num_stages(self.output_stride)]
         grids = stage_grids((2,) * len(stages), self.output_stride)
         block = partial(self.block, conv=self.conv, norm=self.norm)
         for stage, (sizes, grid) in enumerate(zip(stages, grids, strict=True)):
