@@ -12,6 +12,11 @@ from jaxtyping import Float
 from poseseg_jax.structs import Array
 
 
+def _title(name: str) -> str:
+    """As which a report is logged."""
+    return name if name == "gradient_norm" else f"loss/{name}"
+
+
 class Ledger:
     """Reports of the steps since it was last closed, left on the device until then.
 
@@ -27,19 +32,19 @@ class Ledger:
         self._opened: float | None = time.monotonic()
 
     def add(self, report: dict[str, Float[Array, ""]]) -> None:
-        """The loss terms of one more step."""
+        """The loss terms of one more step, and the norm of its gradient."""
         self._step += 1
         self._reports.append(report)
 
     def close(self) -> tuple[dict[str, float], int, float]:
-        """Means of the terms, the number of steps, and the seconds that they took.
+        """Means of the reports, the number of steps, and the seconds that they took.
 
         Raises:
-          FloatingPointError: naming the first step with a term that is not finite.
+          FloatingPointError: naming the first step with a report that is not finite.
         """
         reports = self._fetched()
         means = {
-            f"loss/{name}": float(np.mean([report[name] for report in reports]))
+            _title(name): float(np.mean([report[name] for report in reports]))
             for name in reports[0]
         }
         seconds = self._seconds()
@@ -77,7 +82,5 @@ class Ledger:
         for step, report in enumerate(fetched, first):
             broken = {k: v for k, v in report.items() if not np.isfinite(v)}
             if broken:
-                raise FloatingPointError(
-                    f"The loss is not finite at step {step}: {broken}."
-                )
+                raise FloatingPointError(f"Not finite at step {step}: {broken}.")
         return fetched

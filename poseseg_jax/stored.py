@@ -66,7 +66,7 @@ def describe(leaf: Any) -> str:
 
 
 def checksum(array: Any) -> str:
-    """Eight digits that are others when a byte is another."""
+    """CRC-32 of its bytes, as eight hex digits."""
     values = np.ascontiguousarray(np.asarray(array))
     return f"{zlib.crc32(values.reshape(-1).view(np.uint8).data):08x}"
 
