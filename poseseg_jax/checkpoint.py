@@ -86,7 +86,11 @@ class Checkpoints:
         policy = checkpoint_managers.AnyPreservationPolicy(
             [
                 checkpoint_managers.LatestN(keep),
-                checkpoint_managers.BestN(get_metric_fn=self._quality, n=1),
+                checkpoint_managers.BestN(
+                    get_metric_fn=self._quality,
+                    n=1,
+                    keep_checkpoints_without_metrics=False,  # they were forgotten
+                ),
             ]
         )
         self._manager = ocp.CheckpointManager(
