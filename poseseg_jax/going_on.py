@@ -3,6 +3,8 @@
 import logging
 from pathlib import Path
 
+import numpy as np
+
 from poseseg_jax import inference, optim
 from poseseg_jax.config import Settings
 
@@ -36,4 +38,4 @@ def _rate(settings: Settings, step: int) -> float:
     rate = optim.schedule(
         settings.optim, num_steps=train.num_steps, batch_size=train.batch_size
     )
-    return float(rate(step))
+    return float(np.asarray(rate(step)))
