@@ -4,8 +4,8 @@
 
 A tiny run that logs, saves and evaluates on the way, and says four times how much
 memory its process holds, and how much it has held at most. One loader process works
-beside it, as in a real run. What is held goes up and down, so the most of one half of the
-run is compared with the most of the other.
+beside it, as in a real run. What is held goes up and down, so the most of the run's one
+half is compared with the most of the other.
 """
 
 import argparse
