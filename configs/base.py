@@ -34,7 +34,8 @@ def get_config(preset: str = "") -> ConfigDict:
             "train": _train(),
             "checkpoint": {
                 "every_steps": 2_000,  # a save also happens at the end
-                "keep": 2,  # latest checkpoints kept, beside the best one
+                # Latest ones kept, beside the best; at least 2, to fall back on one.
+                "keep": 2,
             },
             "eval": {
                 "every_steps": 10_000,  # 0: only at the end

@@ -11,10 +11,12 @@ batches, so it is the same on every host.
 """
 
 import contextlib
+import errno
+import itertools
 import json
 import logging
 import math
-import shutil
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from poseseg_jax import stored
-from poseseg_jax.disk import write_whole
+from poseseg_jax.disk import comes_from, write_whole
 from poseseg_jax.stored import LoaderState
 from poseseg_jax.structs import TrainState
 
@@ -34,6 +36,12 @@ Metrics = Mapping[str, float | None]
 _DIFFERENCES_SHOWN = 8
 _METRICS = "metrics/metrics"  # where Orbax keeps them
 _BROKEN = "broken_checkpoints"
+# Of files that are not what they should be. All other errors of the system, as of a
+# network drive or of too many open files, may be gone the next time.
+_OF_BROKEN_FILES = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR)
+# As TensorStore says it, which reads the arrays in C++.
+_SYSTEM_ERROR = re.compile(r"os_error_code='(\d+)'")
+_NOT_NOW = ("RESOURCE_EXHAUSTED", "UNAVAILABLE", "DEADLINE_EXCEEDED")
 
 
 class BrokenCheckpoint(ValueError):
@@ -80,7 +88,11 @@ class Checkpoints:
         policy = checkpoint_managers.AnyPreservationPolicy(
             [
                 checkpoint_managers.LatestN(keep),
-                checkpoint_managers.BestN(get_metric_fn=self._quality, n=1),
+                checkpoint_managers.BestN(
+                    get_metric_fn=self._quality,
+                    n=1,
+                    keep_checkpoints_without_metrics=False,  # they were forgotten
+                ),
             ]
         )
         self._manager = ocp.CheckpointManager(
@@ -123,6 +135,8 @@ class Checkpoints:
     ) -> None:
         """Writes a checkpoint, and removes those that are neither recent nor the best.
 
+        Metrics that were removed from older ones since do not count.
+
         A step that is there already is left as it is, but `metrics` that come with it
         now are added.
 
@@ -136,6 +150,7 @@ class Checkpoints:
         Raises:
           FloatingPointError: naming the arrays that hold what is no finite number.
         """
+        self._manager.reload()
         if step in self._manager.all_steps():
             if metrics is not None:
                 self._add_metrics(step, metrics)
@@ -194,8 +209,10 @@ class Checkpoints:
           ValueError: naming the path, if there is no such step, or if it holds other
             arrays than `template`; BrokenCheckpoint, which is one, if it cannot be
             read, or is not what was written.
+          OSError: if it may be whole, but could not be read now.
         """
-        return self._read(step, template)
+        with self._naming_others(step):
+            return self._read(step, template)
 
     def restore_latest(
         self, template: TrainState
@@ -210,11 +227,12 @@ class Checkpoints:
 
         Raises:
           ValueError: as `restore` does; and BrokenCheckpoint if no checkpoint is whole.
+          OSError: as `restore` does; nothing is moved then.
         """
         broken: list[BrokenCheckpoint] = []
         for step in reversed(self.steps()):
             try:
-                state, place = self.restore(step, template)
+                state, place = self._read(step, template)
             except BrokenCheckpoint as error:
                 _log.warning("%s", error)
                 broken.append(error)
@@ -231,7 +249,8 @@ class Checkpoints:
         self, step: int, params: Any, batch_stats: Any
     ) -> tuple[Any, Any]:
         """What inference needs: (ema, batch_stats), given templates as in `restore`."""
-        model, _ = self._read(step, {"ema": params, "batch_stats": batch_stats})
+        with self._naming_others(step):
+            model, _ = self._read(step, {"ema": params, "batch_stats": batch_stats})
         return model["ema"], model["batch_stats"]
 
     def _read(self, step: int, template: Any) -> tuple[Any, LoaderState]:
@@ -269,15 +288,32 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def _readable(self, step: int) -> Iterator[None]:
-        """Says of which checkpoint an error in reading is, and what there is else."""
+        """Says of which checkpoint an error in reading is."""
+        path = self.directory / str(step)
         try:
             yield
         # Orbax and what lies below it fail in many ways, by the byte that is wrong.
         except Exception as error:
+            if _may_pass(error):
+                raise OSError(
+                    errno.EIO,
+                    f"{path} could not be read now ({_first_line(error)}). Give the "
+                    "command again. If it is said again and again, and memory and "
+                    f"drive are in order, move {path} away",
+                ) from error
+            raise BrokenCheckpoint(
+                f"{path} cannot be read ({_first_line(error)})."
+            ) from error
+
+    @contextlib.contextmanager
+    def _naming_others(self, step: int) -> Iterator[None]:
+        """Says what there is beside a checkpoint that is broken."""
+        try:
+            yield
+        except BrokenCheckpoint as error:
             others = [other for other in self.steps() if other != step]
             raise BrokenCheckpoint(
-                f"{self.directory / str(step)} cannot be read ({_first_line(error)}); "
-                f"there are other checkpoints of the steps {others}."
+                f"{error} There are other checkpoints of the steps {others}."
             ) from error
 
     def _add_metrics(self, step: int, metrics: Metrics) -> None:
@@ -304,9 +340,12 @@ class Checkpoints:
 
     def _set_aside(self, steps: list[int]) -> None:
         for step in steps:
-            place = self.directory.with_name(_BROKEN) / str(step)
-            shutil.rmtree(place, ignore_errors=True)
-            place.parent.mkdir(exist_ok=True)
+            folder = self.directory.with_name(_BROKEN)
+            folder.mkdir(exist_ok=True)
+            names = (f"{step}.{n}" if n else f"{step}" for n in itertools.count())
+            place = next(
+                folder / name for name in names if not (folder / name).exists()
+            )
             (self.directory / str(step)).rename(place)
             _log.warning("It is moved to %s.", place)
         if steps:
@@ -316,6 +355,22 @@ class Checkpoints:
 def _quality(metrics: Metrics | None, name: str) -> float:
     value = (metrics or {}).get(name)
     return -math.inf if value is None or math.isnan(value) else float(value)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether what was read may be whole all the same: memory, device or drive."""
+    return any(_may_pass_alone(one) for one in comes_from(error))
+
+
+def _may_pass_alone(error: BaseException) -> bool:
+    if isinstance(error, (MemoryError, jax.errors.JaxRuntimeError)):
+        return True
+    if isinstance(error, OSError):
+        return error.errno is not None and error.errno not in _OF_BROKEN_FILES
+    said = _SYSTEM_ERROR.search(str(error))
+    if said:
+        return int(said[1]) not in _OF_BROKEN_FILES
+    return any(word in str(error) for word in _NOT_NOW)
 
 
 def _check_finite(step: int, arrays: Mapping[str, Any]) -> None:

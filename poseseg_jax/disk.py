@@ -12,6 +12,10 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_ROOM_WORDS = tuple(os.strerror(number) for number in _NO_ROOM)
 
 
+class NoRoom(OSError, ValueError):
+    """A full disk or shared memory, with words that say where and what to do."""
+
+
 def write_whole(path: Path, text: str) -> None:
     """Writes a file such that who looks finds the old one or the new one.
 
@@ -32,12 +36,22 @@ def is_full(error: BaseException | None) -> bool:
 
     Libraries that write in C++ have no number for it, only the system's words.
     """
+    return any(_says_full(one) for one in comes_from(error))
+
+
+def comes_from(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and those that it comes from, but for what `from None` hides."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            return True
-        if any(words in str(error) for words in _NO_ROOM_WORDS):
-            return True
-        error = error.__cause__ or error.__context__
+        yield error
+        hidden = error.__suppress_context__
+        error = error.__cause__ or (None if hidden else error.__context__)
+
+
+def _says_full(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _NO_ROOM
+    if isinstance(error, (RuntimeError, ValueError)):
+        return any(words in str(error) for words in _NO_ROOM_WORDS)
     return False
 
 
@@ -45,17 +59,24 @@ def is_full(error: BaseException | None) -> bool:
 def full_disk_explained(folder: Path, advice: str) -> Iterator[None]:
     """Says where there is no room, and what to do.
 
+    Args:
+      folder: where; it need not be there yet.
+      advice: what to do. One that was given further within is left as it is.
+
     Raises:
-      OSError: ENOSPC, in place of an error for which `is_full` is true.
+      NoRoom: in place of an error for which `is_full` is true.
     """
     try:
         yield
+    except NoRoom:
+        raise
     except Exception as error:
         if not is_full(error):
             raise
-        free = shutil.disk_usage(folder).free
+        there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+        free = shutil.disk_usage(there).free
         why = str(error).strip().splitlines()[0][:200]
-        raise OSError(
+        raise NoRoom(
             errno.ENOSPC,
             f"{folder}: the disk is full, or a limit on files is reached ({why}); "
             f"{free / 1e9:.1f} GB are free now. {advice}",

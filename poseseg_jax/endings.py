@@ -8,10 +8,11 @@ from poseseg_jax.disk import full_disk_explained
 from poseseg_jax.interruption import Interrupted
 
 _DIVERGED = (
-    "Nothing after it is saved. The same command comes to the same step again, so take "
-    "another --workdir, and a lower --config.optim.learning_rate, a longer "
-    "--config.optim.warmup_steps or a smaller --config.optim.clip."
+    "Nothing after it is saved. On a CPU the same command comes to the same step "
+    "again; on a GPU it may not: try once. Else take another --workdir, {with_what}a "
+    "lower --config.optim.learning_rate, and --config.optim.clip above 0."
 )
+_WITH_WHAT = "--config.init.workdir={workdir} --config.init.what=all, "
 _NO_ROOM = "What was saved before is whole. Make room, and give the same command again."
 
 
@@ -34,16 +35,18 @@ def explained(
 
     def saved() -> str:
         step = latest_step()
-        if step is None:
-            return f"There is no checkpoint in {workdir} yet"
-        return f"Step {step} is saved in {workdir}"
+        return "" if step is None else f"Step {step} is saved in {workdir}"
 
     with full_disk_explained(workdir, _NO_ROOM):
         try:
             with _saving(save, saved):
                 yield
         except FloatingPointError as error:
-            raise FloatingPointError(f"{error} {saved()}. {_DIVERGED}") from None
+            where = saved()
+            with_what = _WITH_WHAT.format(workdir=workdir) if where else ""
+            what = _DIVERGED.format(with_what=with_what)
+            where = where or "Nothing was saved before"
+            raise FloatingPointError(f"{error} {where}. {what}") from None
 
 
 @contextmanager
@@ -52,7 +55,10 @@ def _saving(save: Callable[[], None], saved: Callable[[], str]) -> Iterator[None
         yield
     except (Interrupted, ChildProcessError) as stop:
         save()
-        words = f"{stop} {saved()}; the same command goes on from there."
+        where, words = saved(), "Nothing was saved yet: the same command starts anew."
+        if where:
+            words = f"{where}; the same command goes on from there."
+        words = f"{stop} {words}"
         if isinstance(stop, Interrupted):
             raise Interrupted(stop.signal, words) from None
         raise ChildProcessError(words) from None

@@ -27,6 +27,7 @@ from poseseg_jax.coco.results import Results
 from poseseg_jax.config import Settings
 from poseseg_jax.data import pipeline
 from poseseg_jax.data.prepared import Prepared, prepare, prepare_val
+from poseseg_jax.disk import full_disk_explained
 from poseseg_jax.inference import Detect, Variables
 from poseseg_jax.judging import Scores, judge, read_intervals, report, write
 from poseseg_jax.logbook import speak
@@ -195,17 +196,18 @@ def _main(_) -> None:
         changes: dict[str, Any] = {} if given.flip is None else {"flip": given.flip}
         if given.scales:
             changes["scales"] = _numbers(given.scales)
-        metrics = evaluate(
-            Path(given.workdir),
-            annotations=Path(given.annotations) if given.annotations else None,
-            images=Path(given.images) if given.images else None,
-            output=output,
-            step=_step(given.step),
-            best=given.step == "best",
-            resamples=given.bootstrap,
-            **changes,
-        )
-    except ValueError as error:
+        with full_disk_explained(output, "Make room, and give the same command again."):
+            metrics = evaluate(
+                Path(given.workdir),
+                annotations=Path(given.annotations) if given.annotations else None,
+                images=Path(given.images) if given.images else None,
+                output=output,
+                step=_step(given.step),
+                best=given.step == "best",
+                resamples=given.bootstrap,
+                **changes,
+            )
+    except (ValueError, OSError) as error:
         raise SystemExit(f"{type(error).__name__}: {error}") from None
     print(report(metrics, read_intervals(output)))
 

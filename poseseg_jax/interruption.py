@@ -41,7 +41,9 @@ class Interruption:
     """
 
     def __init__(self) -> None:
-        self._by: signal.Signals | None = None
+        # Each is told in its own way, and the run has to hear of it from the first.
+        self._heard: signal.Signals | None = None  # by the watcher
+        self._noted: signal.Signals | None = None  # by Python's handler
         self._before: dict[signal.Signals, Any] = {}
         self._wakeup = -1
 
@@ -49,6 +51,10 @@ class Interruption:
     def asked(self) -> int:
         """The number of the signal that asked the run to end; 0 if none has."""
         return int(self._by or 0)
+
+    @property
+    def _by(self) -> signal.Signals | None:
+        return self._heard or self._noted
 
     def check(self) -> None:
         """Raises Interrupted if the run was asked to end."""
@@ -72,9 +78,9 @@ class Interruption:
             )
             self._watcher.start()
             self._wakeup = signal.set_wakeup_fd(self._telling)
-            # Called as well, and late; without one, Python's own would be.
+            # Called as well: late in a compilation, but often before the watcher.
             self._before = {
-                number: signal.signal(number, _nothing) for number in SIGNALS
+                number: signal.signal(number, self._note) for number in SIGNALS
             }
         return self
 
@@ -98,18 +104,18 @@ class Interruption:
             if byte[0] not in SIGNALS:
                 continue
             by = signal.Signals(byte[0])
-            if self._by is not None:
+            if self._heard is not None:
                 _log.warning("%s again: ending at once, nothing is saved.", by.name)
                 os._exit(128 + by)
-            self._by = by
+            self._heard = by
             _log.warning(
-                "%s: the run will end after this step, and save it. Once more, and it "
-                "ends at once.",
+                "%s: it will end as soon as it can, and save. Once more, and it ends "
+                "at once.",
                 by.name,
             )
         os.close(told)
 
-
-def _nothing(number: int, frame: Any) -> None:
-    """All is done by the watcher."""
-    del number, frame
+    def _note(self, number: int, frame: Any) -> None:
+        """Python's handler, between two instructions of the main thread."""
+        del frame
+        self._noted = self._noted or signal.Signals(number)

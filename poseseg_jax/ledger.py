@@ -41,6 +41,11 @@ class Closed:
     waited: float
 
 
+def _title(name: str) -> str:
+    """As which a report is logged."""
+    return name if name == "gradient_norm" else f"loss/{name}"
+
+
 class Ledger:
     """Reports of the steps since it was last closed, left on the device until then.
 
@@ -60,9 +65,9 @@ class Ledger:
         self._done: Future[float] | None = None  # when the last step was
 
     def add(self, report: dict[str, Float[Array, ""]]) -> None:
-        """The loss terms of one more step, which may still be under way.
+        """The loss terms of one more step, and the norm of its gradient.
 
-        Waits until the step before it is done.
+        The step may still be under way. Waits until the one before it is done.
         """
         self._step += 1
         self._reports.append(report)
@@ -90,11 +95,11 @@ class Ledger:
         """What there is to say of the steps since it was last closed.
 
         Raises:
-          FloatingPointError: naming the first step with a term that is not finite.
+          FloatingPointError: naming the first step with a report that is not finite.
         """
         reports = self._fetched()
         means = {
-            f"loss/{name}": float(np.mean([report[name] for report in reports]))
+            _title(name): float(np.mean([report[name] for report in reports]))
             for name in reports[0]
         }
         closed = Closed(means, len(reports), self._seconds(), self._waited)
@@ -134,9 +139,7 @@ class Ledger:
         for step, report in enumerate(fetched, first):
             broken = {k: v for k, v in report.items() if not np.isfinite(v)}
             if broken:
-                raise FloatingPointError(
-                    f"The loss is not finite at step {step}: {broken}."
-                )
+                raise FloatingPointError(f"Not finite at step {step}: {broken}.")
         return fetched
 
 

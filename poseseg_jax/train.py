@@ -13,6 +13,7 @@ from poseseg_jax import (
     endings,
     evaluate,
     exhibits,
+    going_on,
     hosts,
     inference,
     judging,
@@ -63,7 +64,7 @@ def run(config: Mapping[str, Any], workdir: Path) -> Scores:
         use, broken data, or checkpoints of which none can be read.
       FloatingPointError: if a loss is no longer finite.
       Interrupted: by SIGINT or SIGTERM, after the state was saved.
-      ChildProcessError: likewise, if a loader process was ended by something else.
+      ChildProcessError: likewise, if a loader process was killed.
       OSError: if the disk is full.
     """
     settings = config_lib.parse(config)
@@ -158,7 +159,8 @@ class _Training:
         """Steps until the end, with what is due after each."""
         settings = self._settings
         if self._owes_scores:
-            self._score(logbook)
+            with self._ledger.paused():
+                self._score(logbook)
         while self.step < settings.train.num_steps:
             self._heed()
             start = time.monotonic()
@@ -260,6 +262,9 @@ class _Training:
                 "what data.root or the files of `data` named, or take another --workdir"
             )
         self._loader.set_state(place["loader"])
+        if hosts.is_first():  # who alone reads the workdir
+            workdir = self._checkpoints.directory.parent
+            going_on.warn_of_another_rate(workdir, self._settings, self.step)
         self._ledger = Ledger(self.step, place["ledger"])
         self._owes_scores = place["owes_scores"]
         self._settled = ancestor.at_step(self._settings, place["ancestor_step"])

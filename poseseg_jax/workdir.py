@@ -6,18 +6,19 @@ import logging
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from poseseg_jax import config as config_lib
-from poseseg_jax.disk import write_whole
+from poseseg_jax.disk import full_disk_explained, is_full, write_whole
 
 _log = logging.getLogger(__name__)
 
 CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.json"
 LOCK_FILE = ".lock"
+_LOG_FILE = "metrics.jsonl"  # as logbook.py calls it
 
 # What may differ when a run goes on: it changes nothing of what has been learned.
 _FREE = (
@@ -37,6 +38,10 @@ _FREE += ("data.num_workers", "data.prepared_dir", *_PLACES)
 _FREE += ("init.workdir",)
 # After a change of these, old scores may not be its own.
 _SCORED = ("eval", "decode", *_PLACES)
+# After a change of these only, they are: they say when, how fast, and what is drawn.
+_SCORED_ALIKE = ("eval.every_steps", "eval.batch_size", "eval.overlays", "eval.worst")
+_SCORED_ALIKE += _PLACES
+_AGAIN = "Make room, and give the same command again."
 
 
 @contextmanager
@@ -49,23 +54,29 @@ def occupied(workdir: Path) -> Iterator[None]:
     Raises:
       ValueError: if another run is at work in it, naming its process; if it cannot be
         made or written.
+      NoRoom: where the disk is full, now or inside of the `with`.
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         lock = os.open(workdir / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
+        if is_full(error):
+            with full_disk_explained(workdir, _AGAIN):
+                raise
         raise ValueError(
             f"{workdir} cannot be written ({error.strerror}: {error.filename}). Give "
             "a --workdir in which this user may make files."
         ) from None
     try:
         _take(lock, workdir)
-        os.truncate(lock, 0)
-        os.write(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-        try:
-            yield
-        finally:
+        with full_disk_explained(workdir, _AGAIN):
             os.truncate(lock, 0)
+            holder = f"process {os.getpid()} on {socket.gethostname()}\n"
+            os.write(lock, holder.encode())
+            try:
+                yield
+            finally:
+                os.truncate(lock, 0)
     finally:
         os.close(lock)
 
@@ -92,19 +103,29 @@ def allowed_changes(workdir: Path, config: Mapping[str, Any]) -> dict[str, str]:
     """What differs between a run and a config with which it may go on, by field.
 
     Raises:
-      ValueError: if something differs that shaped the parameters of that run.
+      ValueError: if something differs that shaped the parameters of that run; if that
+        run is not finished, and its checkpoints are gone.
     """
     path = workdir / CONFIG_FILE
-    learned = [p for p in (workdir / "checkpoints").glob("*") if p.name.isdigit()]
-    if not path.exists() or not (learned or (workdir / METRICS_FILE).exists()):
+    if not path.exists():
         return {}
-    new = json.loads(json.dumps(config))
-    changes = config_lib.differences(_read(path), new)
+    new, old = json.loads(json.dumps(config)), _read(path)
+    learned = [p for p in (workdir / "checkpoints").glob("*") if p.name.isdigit()]
+    lost = 0 if learned else _steps_lost(workdir, old)
+    if not (learned or lost or (workdir / METRICS_FILE).exists()):
+        return {}
+    changes = config_lib.differences(old, new)
     wrong = [f"{k}: {v}" for k, v in changes.items() if not _is_free(k, v)]
     if wrong:
         raise ValueError(
             f"{workdir} holds a run of another config; take another --workdir, or "
             "give it back what it had: " + "; ".join(wrong)
+        )
+    num_steps = new["train"]["num_steps"]
+    if lost and not (keeps_scores(changes) and final_metrics(workdir, num_steps)):
+        raise ValueError(
+            f"{workdir} has learned for {lost} steps, and its checkpoints are gone. "
+            f"Put {workdir / 'checkpoints'} back, or take another --workdir."
         )
     return changes
 
@@ -116,6 +137,27 @@ def _is_free(name: str, change: str) -> bool:
     return name.startswith(_FREE)
 
 
+def _steps_lost(workdir: Path, config: Mapping[str, Any]) -> int:
+    """How far a run without checkpoints has come; 0 if it never saved one.
+
+    A line of the very step of the first save may be written, and the save not be done.
+    """
+    path = workdir / METRICS_FILE
+    metrics = _read(path) if path.exists() else {}
+    logged = _last_logged(workdir / _LOG_FILE)
+    logged = logged if logged > config["checkpoint"]["every_steps"] else 0
+    return max(metrics.get("train/steps", 0), metrics.get("eval/step", 0), logged)
+
+
+def _last_logged(path: Path) -> int:
+    """The largest step of a log; 0 if there is none."""
+    found = [0]
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
+        with suppress(ValueError, KeyError, TypeError):  # cut off while it was written
+            found.append(int(json.loads(line)["step"]))
+    return max(found)
+
+
 def keeps_scores(changes: Mapping[str, str]) -> bool:
     """Whether a run with these changes would have been given the same scores."""
     return not any(name.startswith(_SCORED) for name in changes)
@@ -124,7 +166,8 @@ def keeps_scores(changes: Mapping[str, str]) -> bool:
 def claim(workdir: Path, config: Mapping[str, Any]) -> None:
     """Writes the config into the workdir.
 
-    Scores that the new config would not have given are removed.
+    Scores that the new config would not have given are removed, also those by which a
+    checkpoint may be the best.
 
     Raises:
       ValueError: as `allowed_changes` does.
@@ -135,6 +178,10 @@ def claim(workdir: Path, config: Mapping[str, Any]) -> None:
         _log.info("The run goes on with another %s: %s", name, change)
     if not keeps_scores(changes):
         (workdir / METRICS_FILE).unlink(missing_ok=True)
+    again = [n for n in changes if n.startswith(_SCORED)]
+    if not all(name.startswith(_SCORED_ALIKE) for name in again):
+        for path in (workdir / "checkpoints").glob("[0-9]*/metrics/metrics"):
+            path.unlink()
     text = json.dumps(json.loads(json.dumps(config)), indent=2) + "\n"
     write_whole(workdir / CONFIG_FILE, text)
 

@@ -3,7 +3,9 @@
     python -m tests.memory --steps=2000
 
 A tiny run that logs, saves and evaluates on the way, and says four times how much
-memory its process holds, and how much it has held at most.
+memory its process holds, and how much it has held at most. One loader process works
+beside it, as in a real run. What is held goes up and down, so the most of the run's one
+half is compared with the most of the other.
 """
 
 import argparse
@@ -17,7 +19,7 @@ from poseseg_jax import logbook, train
 from tests import tiny_run
 
 STOPS = 4
-MOST_GROWTH = 0.05  # of what it holds at the first stop
+MOST_GROWTH = 0.05  # of the most that it holds in the first half
 
 
 def resident() -> int:
@@ -54,7 +56,9 @@ class Watch:
 def measure(folder: Path, steps: int) -> list[int]:
     """Trains and gives the bytes held after each quarter of the steps."""
     ground = tiny_run.Ground(folder)
+    data = {**ground.config()["data"], "num_workers": 1}
     config = ground.config(
+        data=data,
         train={
             "num_steps": steps,
             "batch_size": 4,
@@ -81,8 +85,9 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="memory-") as folder:
         held = measure(Path(folder), given.steps)
-    growth = held[-1] / held[0] - 1
-    print(f"{100 * growth:+.1f} % from the first quarter's end to the last's")
+    half = len(held) // 2
+    growth = max(held[half:]) / max(held[:half]) - 1
+    print(f"{100 * growth:+.1f} % from the first half's most to the second's")
     sys.exit(growth > MOST_GROWTH)
 
 

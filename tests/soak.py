@@ -43,6 +43,7 @@ BY_TERM = 0.2  # share of kills by SIGTERM
 WITH_WORKER = 0.1  # share of lives with a loader process
 STEPS_FOR = 1.5  # seconds in which others come, from the first new log line on
 PATIENCE = 120.0
+ENOUGH = 50  # kills, of which one at least has to meet a save
 
 
 @dataclass
@@ -177,7 +178,8 @@ def compare(soak: Soak, undisturbed: Path, num_steps: int) -> None:
     names = [[s[:2] for s in shown(run)] for run in (soak.workdir, undisturbed)]
     missing = collections.Counter(names[1]) - collections.Counter(names[0])
     twice = collections.Counter(names[0]) - collections.Counter(names[1])
-    print(f"TensorBoard: {len(missing)} points missing, {len(twice)} twice")
+    assert not missing, missing
+    print(f"TensorBoard: {len(twice)} points are there twice")
     assert not (soak.workdir / "broken_checkpoints").exists()
     with Checkpoints(soak.workdir, create=False) as checkpoints:
         assert checkpoints.latest_step() == num_steps
@@ -205,6 +207,8 @@ def main() -> None:
                 f"{time.monotonic() - began:.0f} s, {dict(soak.tally.met)}",
                 flush=True,
             )
+    if given.kills >= ENOUGH:
+        assert soak.tally.met["saves"], "no kill met a save"
     num_steps = soak.latest_step() + 5
     soak.finish(soak.workdir, num_steps)
     soak.finish(folder / "undisturbed", num_steps)

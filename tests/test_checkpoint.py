@@ -12,6 +12,7 @@ import numpy as np
 import optax
 import pytest
 
+from poseseg_jax import stored
 from poseseg_jax.checkpoint import BrokenCheckpoint, Checkpoints
 from poseseg_jax.structs import TrainState
 
@@ -331,3 +332,116 @@ def test_a_sharding_of_the_template_is_the_restored_ones(tmp_path):
     assert_same(restored, state)
     for leaf in jax.tree.leaves(restored):
         assert leaf.sharding.is_equivalent_to(everywhere, leaf.ndim)
+
+
+PASSING = [
+    OSError(5, "Input/output error"),
+    MemoryError(),
+    ValueError("UNKNOWN: Error reading x: Too many [os_error_code='24']"),
+    ValueError("RESOURCE_EXHAUSTED: not now"),
+    jax.errors.JaxRuntimeError("out of memory"),
+]
+
+
+@pytest.mark.parametrize("error", PASSING, ids=repr)
+def test_what_may_be_read_later_stays_and_ends_the_run(tmp_path, monkeypatch, error):
+    def fail(array):
+        raise RuntimeError("Orbax failed") from error
+
+    with Checkpoints(tmp_path) as checkpoints:
+        for step in (1, 2):
+            checkpoints.save(step, make_state(seed=step))
+        with monkeypatch.context() as patch:
+            patch.setattr(stored, "checksum", fail)
+            with pytest.raises(OSError, match=r"2 could not be read now.*again") as e:
+                checkpoints.restore_latest(make_state())
+            assert e.value.__cause__.__cause__ is error
+        assert not (tmp_path / "broken_checkpoints").exists()
+        assert checkpoints.restore_latest(make_state())[0] == 2
+
+
+def test_broken_checkpoints_of_one_step_are_all_kept(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, make_state())
+        for _ in range(3):
+            checkpoints.save(4, make_state())
+            (tmp_path / "checkpoints/4/state/_METADATA").write_text("{")
+            assert checkpoints.restore_latest(make_state())[0] == 1
+    found = {path.name for path in (tmp_path / "broken_checkpoints").iterdir()}
+    assert found == {"4", "4.1", "4.2"}
+
+
+def test_one_that_is_asked_for_and_broken_names_the_others(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        for step in (1, 2):
+            checkpoints.save(step, make_state())
+        (tmp_path / "checkpoints/2/state/_METADATA").write_text("{")
+        with pytest.raises(BrokenCheckpoint, match=r"others? .*\[1\]"):
+            checkpoints.restore(2, make_state())
+
+
+def test_metrics_that_were_removed_make_nothing_the_best(tmp_path):
+    with Checkpoints(tmp_path, keep=1) as checkpoints:
+        checkpoints.save(1, make_state(), metrics={"keypoints/AP": 0.9})
+        (tmp_path / "checkpoints/1/metrics/metrics").unlink()
+        checkpoints.save(2, make_state(), metrics={"keypoints/AP": 0.1})
+        assert (checkpoints.best_step(), checkpoints.steps()) == (2, [2])
+
+
+KILLED = """
+import os, shutil, sys
+from pathlib import Path
+import jax
+from orbax.checkpoint._src.path import async_path
+from poseseg_jax.checkpoint import Checkpoints
+from tests.test_checkpoint import make_state
+
+def after_rename(source, target, rename=async_path.rename):
+    async def renamed():
+        await rename(source, target)
+        if Path(target).name == "2":
+            os._exit(9)
+    return renamed()
+
+def before_rename(source, target, rename=async_path.rename):
+    if Path(target).name == "2":
+        os._exit(9)
+    return rename(source, target)
+
+def within_removal(path, *given, remove=shutil.rmtree, **options):
+    if Path(path).name == "1":
+        next(p for p in Path(path).rglob("*") if p.is_file()).unlink()
+        os._exit(9)
+    return remove(path, *given, **options)
+
+# JAX has started nothing yet, so that every case can be a fork.
+for name in ("before_rename", "after_rename", "within_removal"):
+    if os.fork():
+        assert os.waitstatus_to_exitcode(os.wait()[1]) == 9, name
+        continue
+    with Checkpoints(Path(sys.argv[1]) / name, keep=1) as checkpoints:
+        checkpoints.save(1, make_state(seed=1))
+        if "rename" in name:
+            async_path.rename = globals()[name]
+        else:
+            shutil.rmtree = within_removal
+        checkpoints.save(2, make_state(seed=2))
+    os._exit(0)
+"""
+
+
+def test_killed_in_a_save_the_one_before_is_there_or_the_new_one(tmp_path):
+    """At the rename that makes it whole, right after it, and while the old one goes."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = {}
+    for workdir in tmp_path.iterdir():
+        with Checkpoints(workdir, keep=1) as checkpoints:
+            found[workdir.name], state, _ = checkpoints.restore_latest(make_state())
+        assert_same(state, make_state(seed=found[workdir.name]))
+    assert found == {"before_rename": 1, "after_rename": 2, "within_removal": 2}

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from poseseg_jax.disk import full_disk_explained, is_full, write_whole
+from poseseg_jax.disk import NoRoom, full_disk_explained, is_full, write_whole
 from tests.faults import largest_file
 
 
@@ -25,6 +25,24 @@ def test_a_full_disk_is_known_by_number_by_words_and_from_within():
     assert is_full(outer)
     assert not is_full(OSError(errno.ENOENT, "x"))
     assert not is_full(None)
+
+
+def test_what_is_not_said_or_not_meant_is_no_full_disk(tmp_path):
+    assert not is_full(KeyError("No space left on device"))
+    hidden = RuntimeError("something else")
+    hidden.__context__ = OSError(errno.ENOSPC, "x")
+    assert is_full(hidden)
+    hidden.__suppress_context__ = True
+    assert not is_full(hidden)
+
+
+def test_the_innermost_advice_stays_also_for_a_folder_that_is_not_there(tmp_path):
+    with (
+        pytest.raises(NoRoom, match=r"inner.*free now\. Wait"),
+        full_disk_explained(tmp_path / "outer", "Go."),
+        full_disk_explained(tmp_path / "inner" / "x", "Wait."),
+    ):
+        raise OSError(errno.ENOSPC, "x")
 
 
 def test_other_errors_are_left_alone(tmp_path):

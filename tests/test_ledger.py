@@ -35,10 +35,17 @@ def test_a_loss_that_is_not_finite_stops_the_run_by_step_and_terms(broken):
     ledger.add(report(1.0))  # step 102
     ledger.add(report(broken, mid=broken))
     ledger.add(report(broken))
-    with pytest.raises(FloatingPointError, match="not finite at step 103: ") as caught:
+    with pytest.raises(FloatingPointError, match="Not finite at step 103: ") as caught:
         ledger.close()
     assert "'total'" in str(caught.value)
     assert "'mid'" in str(caught.value)
+
+
+def test_the_norm_of_the_gradient_is_no_loss():
+    ledger = Ledger(0)
+    ledger.add({**report(1.0), "gradient_norm": jnp.float32(3.0)})
+    means, _, _ = ledger.close()
+    assert means == {"loss/total": 1.0, "loss/mid": 0.5, "gradient_norm": 3.0}
 
 
 def test_only_the_broken_terms_are_named():

@@ -130,6 +130,9 @@ def test_a_killed_run_ends_as_one_that_was_never_stopped(ground, tmp_path, saved
     workdir = ground.copy(tmp_path / "run", step=saved)
     before = read_lines(workdir)
     assert [line["step"] for line in before] == [1, 2, 3, 4, 4]
+    if not saved:  # killed within its first save: no line is later
+        lines = (workdir / "metrics.jsonl").read_text().splitlines(keepends=True)
+        (workdir / "metrics.jsonl").write_text("".join(lines[:2]))
     metrics = train.run(ground.config(), workdir)
     assert metrics["train/steps"] == NUM_STEPS
     assert_ends_alike(workdir, ground)
@@ -150,6 +153,18 @@ def test_a_finished_run_can_be_given_more_steps(ground, monkeypatch, tmp_path):
     names = [(line["step"], "loss/total" in line) for line in read_lines(workdir)]
     losses = [(step, True) for step in (1, 2, 3, 4)]
     assert names == [*losses[:2], (2, False), *losses[2:], (4, False)]
+
+
+def test_another_end_of_a_cosine_is_warned_of(ground, monkeypatch, tmp_path, caplog):
+    workdir = ground.copy(tmp_path / "run", step=2)
+    optim = {**ground.config()["optim"], "schedule": "cosine"}
+    written = json.dumps(ground.config(optim=optim))
+    (workdir / "config.json").write_text(written)
+    longer = ground.config(optim=optim, train={"num_steps": 40})
+    run_and_die(monkeypatch, longer, workdir, train._Training, "loop")
+    assert "learning rate goes on with 0.00298 at step 2, where it was 0.0015" in (
+        caplog.text
+    )
 
 
 OTHERS = [

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from configs import base
+from poseseg_jax.disk import NoRoom
 from poseseg_jax.workdir import (
     CONFIG_FILE,
     LOCK_FILE,
@@ -120,3 +121,50 @@ def test_metrics_that_cannot_be_read_are_named(finished):
     (finished / METRICS_FILE).write_text('{"train/st')
     with pytest.raises(ValueError, match=r"metrics\.json cannot be read .*Remove it"):
         final_metrics(finished, 7000)
+
+
+def logged(folder, *steps):
+    lines = [json.dumps({"step": step, "loss/total": 1.0}) for step in steps]
+    (folder / "metrics.jsonl").write_text("\n".join(lines) + '\n{"step": 9999')
+
+
+@pytest.fixture
+def pruned(finished):
+    """Without its checkpoints; what is left are the metrics."""
+    (finished / "checkpoints" / "7000").rmdir()
+    return finished
+
+
+def test_a_finished_run_needs_its_checkpoints_only_to_do_more(pruned):
+    assert not allowed_changes(pruned, config())
+    for groups in ({"train": {"num_steps": 7001}}, {"eval": {"zoom": 1.5}}):
+        with pytest.raises(ValueError, match=r"7000 steps.* gone.*checkpoints back"):
+            allowed_changes(pruned, config(**groups))
+
+
+def test_a_log_tells_of_checkpoints_that_are_gone(pruned):
+    (pruned / METRICS_FILE).unlink()
+    every = config()["checkpoint"]["every_steps"]
+    logged(pruned, 1, every)  # killed within its first save
+    assert not allowed_changes(pruned, config())
+    logged(pruned, 1, every + 1)
+    with pytest.raises(ValueError, match=rf"for {every + 1} steps"):
+        allowed_changes(pruned, config())
+
+
+@pytest.mark.parametrize(
+    ("groups", "is_kept"),
+    [({"eval": {"zoom": 1.5}}, False), ({"eval": {"every_steps": 7}}, True)],
+    ids=["a larger picture", "scored more often"],
+)
+def test_no_checkpoint_is_the_best_by_other_scores(finished, groups, is_kept):
+    path = finished / "checkpoints" / "7000" / "metrics" / "metrics"
+    path.parent.mkdir()
+    path.write_text("{}")
+    claim(finished, config(**groups))
+    assert path.exists() == is_kept
+
+
+def test_a_full_disk_is_explained_wherever_it_is_met(tmp_path):
+    with pytest.raises(NoRoom, match="Make room"), occupied(tmp_path):
+        raise OSError(errno.ENOSPC, "x")

@@ -15,7 +15,7 @@ from poseseg_jax.data.coco_persons.coco_persons_dataset_builder import (
     CocoPersonsConfig,
 )
 from poseseg_jax.data.locked import alone
-from poseseg_jax.disk import is_full
+from poseseg_jax.disk import NoRoom, is_full
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def _make(config: CocoPersonsConfig, data_dir: Path, folder: Path) -> None:
     except (OSError, RuntimeError) as error:
         if is_full(error):
             free = shutil.disk_usage(folder.parent).free
-            raise ValueError(
+            raise NoRoom(
                 f"{folder}: the disk is full ({error}); {free / 1e9:.1f} GB are free "
                 "now. Prepared data take about as much room as their pictures. Make "
                 "room, or name another place with --config.data.prepared_dir=DIR"

@@ -46,7 +46,7 @@ from poseseg_jax.data.form import Form
 from poseseg_jax.data.handover import Blocks, Layout, Pickled, Place
 from poseseg_jax.data.labels import write_labels
 from poseseg_jax.data.sampling import endless
-from poseseg_jax.disk import is_full
+from poseseg_jax.disk import NoRoom, is_full
 from poseseg_jax.structs import MAX_PEOPLE, Batch
 
 # Batches under way at a time in this process; OpenCV lets go of Python's lock.
@@ -313,13 +313,13 @@ def _worker_trouble_explained() -> Iterator[None]:
         if _DEAD_WORKER not in str(error):
             raise
         raise ChildProcessError(
-            f"A loader process was ended by something else ({error}). If that was for "
+            f"A loader process was killed ({error}). If that was for "
             "want of memory, take fewer: --config.data.num_workers=N."
         ) from None
     except OSError as error:
         if not is_full(error):
             raise
-        raise ValueError(
+        raise NoRoom(
             f"Loader processes and their queues need shared memory ({error}). Make "
             "room in /dev/shm, in containers with --shm-size, or load in threads: "
             "--config.data.num_workers=0."
