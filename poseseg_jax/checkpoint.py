@@ -16,7 +16,6 @@ import itertools
 import json
 import logging
 import math
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,22 +25,15 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from poseseg_jax import stored
-from poseseg_jax.disk import comes_from, write_whole
+from poseseg_jax.disk import may_pass, write_whole
 from poseseg_jax.stored import LoaderState
 from poseseg_jax.structs import TrainState
 
 _log = logging.getLogger(__name__)
 
 Metrics = Mapping[str, float | None]
-_DIFFERENCES_SHOWN = 8
 _METRICS = "metrics/metrics"  # where Orbax keeps them
 _BROKEN = "broken_checkpoints"
-# Of files that are not what they should be. All other errors of the system, as of a
-# network drive or of too many open files, may be gone the next time.
-_OF_BROKEN_FILES = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR)
-# As TensorStore says it, which reads the arrays in C++.
-_SYSTEM_ERROR = re.compile(r"os_error_code='(\d+)'")
-_NOT_NOW = ("RESOURCE_EXHAUSTED", "UNAVAILABLE", "DEADLINE_EXCEEDED")
 
 
 class BrokenCheckpoint(ValueError):
@@ -269,7 +261,7 @@ class Checkpoints:
             data = stored.unsealed(self._manager.restore(step, args=items)["data"])
         listed: dict[str, str] = data["arrays"]
         listed = {n: said for n, said in listed.items() if n.split("/")[0] in fields}
-        _check_same(path, listed, wanted)
+        stored.check_same(path, listed, wanted)
         tree = stored.nested(wanted)
         arguments = ocp.args.PyTreeRestore(
             tree,
@@ -294,7 +286,7 @@ class Checkpoints:
             yield
         # Orbax and what lies below it fail in many ways, by the byte that is wrong.
         except Exception as error:
-            if _may_pass(error):
+            if may_pass(error):
                 raise OSError(
                     errno.EIO,
                     f"{path} could not be read now ({_first_line(error)}). Give the "
@@ -357,48 +349,12 @@ def _quality(metrics: Metrics | None, name: str) -> float:
     return -math.inf if value is None or math.isnan(value) else float(value)
 
 
-def _may_pass(error: Exception) -> bool:
-    """Whether what was read may be whole all the same: memory, device or drive."""
-    return any(_may_pass_alone(one) for one in comes_from(error))
-
-
-def _may_pass_alone(error: BaseException) -> bool:
-    if isinstance(error, (MemoryError, jax.errors.JaxRuntimeError)):
-        return True
-    if isinstance(error, OSError):
-        return error.errno is not None and error.errno not in _OF_BROKEN_FILES
-    said = _SYSTEM_ERROR.search(str(error))
-    if said:
-        return int(said[1]) not in _OF_BROKEN_FILES
-    return any(word in str(error) for word in _NOT_NOW)
-
-
 def _check_finite(step: int, arrays: Mapping[str, Any]) -> None:
     broken = [name for name, array in arrays.items() if not stored.is_finite(array)]
     if broken:
         more = f" and {len(broken) - 1} more arrays" if len(broken) > 1 else ""
         raise FloatingPointError(
             f"The state is not finite after step {step}: {broken[0]}{more}."
-        )
-
-
-def _check_same(
-    path: Path, listed: Mapping[str, str], wanted: Mapping[str, Any]
-) -> None:
-    found = {name: said.rpartition(" ")[0] for name, said in listed.items()}
-    asked = {name: stored.describe(leaf) for name, leaf in wanted.items()}
-    differences = [
-        f"  {name}: {found.get(name, 'nothing')} in the checkpoint, "
-        f"{asked.get(name, 'nothing')} in this run"
-        for name in sorted(found.keys() | asked.keys())
-        if found.get(name) != asked.get(name)
-    ]
-    if differences:
-        shown = "\n".join(differences[:_DIFFERENCES_SHOWN])
-        raise ValueError(
-            f"{path} is a checkpoint of another config: {len(differences)} arrays "
-            f"differ, among them\n{shown}\nCompare {path.parents[1] / 'config.json'} "
-            "with the config of this run, or give this run a --workdir of its own."
         )
 
 

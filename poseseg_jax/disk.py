@@ -1,15 +1,24 @@
-"""Files that are there whole or not at all, and disks that are full."""
+"""Files that are there whole or not at all, disks that are full, drives that fail."""
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import jax
+
 # The last comes of a limit on the size of files, as of `ulimit -f`.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_ROOM_WORDS = tuple(os.strerror(number) for number in _NO_ROOM)
+# Of files that are not what they should be. All other errors of the system, as of a
+# network drive or of too many open files, may be gone the next time.
+_OF_BROKEN_FILES = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR)
+# As TensorStore says it, which reads the arrays in C++.
+_SYSTEM_ERROR = re.compile(r"os_error_code='(\d+)'")
+_NOT_NOW = ("RESOURCE_EXHAUSTED", "UNAVAILABLE", "DEADLINE_EXCEEDED")
 
 
 class NoRoom(OSError, ValueError):
@@ -81,3 +90,19 @@ def full_disk_explained(folder: Path, advice: str) -> Iterator[None]:
             f"{folder}: the disk is full, or a limit on files is reached ({why}); "
             f"{free / 1e9:.1f} GB are free now. {advice}",
         ) from error
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether what was read may be whole all the same: memory, device or drive."""
+    return any(_passes(one) for one in comes_from(error))
+
+
+def _passes(error: BaseException) -> bool:
+    if isinstance(error, (MemoryError, jax.errors.JaxRuntimeError)):
+        return True
+    if isinstance(error, OSError):
+        return error.errno is not None and error.errno not in _OF_BROKEN_FILES
+    said = _SYSTEM_ERROR.search(str(error))
+    if said:
+        return int(said[1]) not in _OF_BROKEN_FILES
+    return any(word in str(error) for word in _NOT_NOW)

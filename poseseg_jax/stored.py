@@ -10,12 +10,14 @@ import functools
 import json
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+_DIFFERENCES_SHOWN = 8
 LoaderState = dict[str, Any] | bytes | None
 
 
@@ -69,6 +71,36 @@ def checksum(array: Any) -> str:
     """CRC-32 of its bytes, as eight hex digits."""
     values = np.ascontiguousarray(np.asarray(array))
     return f"{zlib.crc32(values.reshape(-1).view(np.uint8).data):08x}"
+
+
+def check_same(
+    path: Path, listed: Mapping[str, str], wanted: Mapping[str, Any]
+) -> None:
+    """Compares the arrays of a checkpoint with those of a run.
+
+    Args:
+      path: of the checkpoint.
+      listed: "float32[2, 3] CHECKSUM" by name.
+      wanted: what has a shape and a dtype, by name.
+
+    Raises:
+      ValueError: naming the arrays that differ, up to a few.
+    """
+    found = {name: said.rpartition(" ")[0] for name, said in listed.items()}
+    asked = {name: describe(leaf) for name, leaf in wanted.items()}
+    differences = [
+        f"  {name}: {found.get(name, 'nothing')} in the checkpoint, "
+        f"{asked.get(name, 'nothing')} in this run"
+        for name in sorted(found.keys() | asked.keys())
+        if found.get(name) != asked.get(name)
+    ]
+    if differences:
+        shown = "\n".join(differences[:_DIFFERENCES_SHOWN])
+        raise ValueError(
+            f"{path} is a checkpoint of another config: {len(differences)} arrays "
+            f"differ, among them\n{shown}\nCompare {path.parents[1] / 'config.json'} "
+            "with the config of this run, or give this run a --workdir of its own."
+        )
 
 
 def is_finite(array: Any) -> bool:

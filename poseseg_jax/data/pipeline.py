@@ -3,22 +3,14 @@
 A source is anything with a length and with records by index; see decoding.py.
 """
 
-import contextlib
 import functools
 import math
-import multiprocessing
-import os
-import signal
-import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import connection
 from typing import Any
 
-import cv2
 import grain
-import jax
 import numpy as np
 from absl import flags
 from grain.sources import RandomAccessDataSource
@@ -46,13 +38,11 @@ from poseseg_jax.data.form import Form
 from poseseg_jax.data.handover import Blocks, Layout, Pickled, Place
 from poseseg_jax.data.labels import write_labels
 from poseseg_jax.data.sampling import endless
-from poseseg_jax.disk import NoRoom, is_full
+from poseseg_jax.data.workers import prepare_worker, trouble_explained
 from poseseg_jax.structs import MAX_PEOPLE, Batch
 
 # Batches under way at a time in this process; OpenCV lets go of Python's lock.
 _THREADS = 2
-_DEAD_WORKER = "Worker process was terminated"  # as Grain says it
-_KEPT_BYTES = 31 * 2**20  # glibc heeds up to 32 MiB
 
 
 def train_batches(
@@ -161,7 +151,7 @@ class TrainBatches(grain.DatasetIterator):
         self._finish = weakref.finalize(self, _end, self._running)
 
     def __next__(self) -> Batch:
-        with _worker_trouble_explained():
+        with trouble_explained():
             self.start_prefetch()
             batch = next(self._running[-1])
         self._taken += 1
@@ -204,7 +194,7 @@ class TrainBatches(grain.DatasetIterator):
             num_workers=self._layout.num_workers, per_worker_buffer_size=1
         )
         blocks = Blocks(self._layout)
-        prepare = functools.partial(_prepare_worker, blocks.path, self._layout)
+        prepare = functools.partial(prepare_worker, blocks.path, self._layout)
         dataset = rest.to_iter_dataset(inline)
         dataset = dataset.mp_prefetch(workers, worker_init_fn=prepare)
         self._running += [blocks, iter(dataset)]
@@ -291,55 +281,3 @@ def _check(batch_size: int, max_people: int, shard_index: int, shard_count: int)
 
 def _read_ahead(num_threads: int) -> grain.ReadOptions:
     return grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=num_threads)
-
-
-def _prepare_worker(path: str, layout: Layout, index: int, count: int) -> None:
-    del count
-    _end_with_the_trainer()
-    handover.attach(path, layout, index)
-    # Having freed a block of this size once, glibc keeps freed memory for the next
-    # picture, instead of giving it back to the kernel, which would clear every page.
-    np.empty(_KEPT_BYTES, np.uint8)
-    cv2.setNumThreads(0)  # workers are what runs in parallel
-    # Should anything in a worker ask JAX, it must not take the trainer's accelerator.
-    jax.config.update("jax_platforms", "cpu")
-
-
-@contextlib.contextmanager
-def _worker_trouble_explained() -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        if _DEAD_WORKER not in str(error):
-            raise
-        raise ChildProcessError(
-            f"A loader process was killed ({error}). If that was for "
-            "want of memory, take fewer: --config.data.num_workers=N."
-        ) from None
-    except OSError as error:
-        if not is_full(error):
-            raise
-        raise NoRoom(
-            f"Loader processes and their queues need shared memory ({error}). Make "
-            "room in /dev/shm, in containers with --shm-size, or load in threads: "
-            "--config.data.num_workers=0."
-        ) from error
-
-
-def _end_with_the_trainer() -> None:
-    """Leaves it to the trainer when a worker ends: at the latest when it does.
-
-    Ctrl-C and job schedulers tell the workers too, while the trainer still needs them
-    to get to the end of its step. A trainer that was killed tells nobody; Grain's
-    workers would wait for it for minutes, and hold their memory.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    trainer = multiprocessing.parent_process()
-    assert trainer is not None
-
-    def wait_for_its_end() -> None:
-        connection.wait([trainer.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=wait_for_its_end, daemon=True).start()
