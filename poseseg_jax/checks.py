@@ -2,6 +2,7 @@
 
 from poseseg_jax.models import poseseg
 from poseseg_jax.models.poseseg import ModelSettings
+from poseseg_jax.representation import Representation
 
 
 def check_read(
@@ -36,3 +37,21 @@ def check_read(
             f'model.bottleneck_stride is "1x1", but a backbone {model.backbone!r} has '
             'no bottlenecks; leave it at "3x3".'
         )
+
+
+def check_strides(representation: Representation, center_stride: int) -> None:
+    """Refuses strides of maps that do not divide the common one.
+
+    Raises:
+      ValueError: naming the field.
+    """
+    others = {
+        "representation.person_stride": representation.person_stride,
+        "decode.center_stride": center_stride,
+    }
+    for name, stride in others.items():
+        if representation.map_stride % stride:
+            raise ValueError(
+                f"representation.map_stride {representation.map_stride} must be a "
+                f"multiple of {name} {stride}."
+            )

@@ -252,16 +252,7 @@ def _check(settings: Settings) -> None:
             "optim.accumulate_steps asks."
         )
     representation = settings.representation
-    if representation.map_stride % representation.person_stride:
-        raise ValueError(
-            f"representation.map_stride {representation.map_stride} must be a multiple "
-            f"of representation.person_stride {representation.person_stride}."
-        )
-    if representation.map_stride % settings.decode.center_stride:
-        raise ValueError(
-            f"representation.map_stride {representation.map_stride} must be a multiple "
-            f"of decode.center_stride {settings.decode.center_stride}."
-        )
+    checks.check_strides(representation, settings.decode.center_stride)
     roots = len(representation.skeleton.roots)
     cells = (settings.eval_image_size // representation.map_stride + 1) ** 2
     slots = roots * min(settings.decode.peaks_per_anchor, cells)
