@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from poseseg_jax import checks
 from poseseg_jax.coco.annotations import ON_ERROR
 from poseseg_jax.data.augment import AugmentSettings
 from poseseg_jax.data.bias import HEAD_COUNTS, REDUCED_BY, check_reduction
@@ -237,7 +238,12 @@ def _check(settings: Settings) -> None:
     poseseg.build(settings.model, settings.representation)
     check_side(settings.train.image_size, poseseg.largest_stride(settings.model))
     _check_values(settings)
-    _check_read(settings)
+    checks.check_read(
+        settings.model,
+        freeze_stages=settings.optim.freeze_stages,
+        what=settings.init.what,
+        workdir=settings.init.workdir,
+    )
     _check_beginning(settings)
     batch, parts = settings.train.batch_size, settings.optim.accumulate_steps
     if batch % parts:
@@ -246,16 +252,7 @@ def _check(settings: Settings) -> None:
             "optim.accumulate_steps asks."
         )
     representation = settings.representation
-    if representation.map_stride % representation.person_stride:
-        raise ValueError(
-            f"representation.map_stride {representation.map_stride} must be a multiple "
-            f"of representation.person_stride {representation.person_stride}."
-        )
-    if representation.map_stride % settings.decode.center_stride:
-        raise ValueError(
-            f"representation.map_stride {representation.map_stride} must be a multiple "
-            f"of decode.center_stride {settings.decode.center_stride}."
-        )
+    checks.check_strides(representation, settings.decode.center_stride)
     if settings.decode.center_radius_min > settings.decode.center_radius:
         raise ValueError(
             f"decode.center_radius_min {settings.decode.center_radius_min} must not "
@@ -300,32 +297,6 @@ def _check_beginning(settings: Settings) -> None:
         raise ValueError(
             f'init.workdir is {init.workdir}, but with init.what "nothing" and '
             "init.distill_weight 0 nothing comes from it."
-        )
-
-
-def _check_read(settings: Settings) -> None:
-    """What would be read by nothing: who asks for it means something else."""
-    model, init = settings.model, settings.init
-    stages = poseseg.num_stages(model)
-    if settings.optim.freeze_stages > stages:
-        raise ValueError(
-            f"optim.freeze_stages is {settings.optim.freeze_stages}, but a backbone "
-            f"{model.backbone!r} with model.output_stride {model.output_stride} has "
-            f"{stages} stages."
-        )
-    if model.pretrained_partial and not model.pretrained:
-        raise ValueError(
-            "model.pretrained_partial is True, but model.pretrained names no file that "
-            "could lack layers."
-        )
-    if init.what != "backbone" and not init.workdir:
-        raise ValueError(
-            f"init.what is {init.what!r}, but init.workdir names no ancestor."
-        )
-    if model.bottleneck_stride == "1x1" and not poseseg.has_bottlenecks(model):
-        raise ValueError(
-            f'model.bottleneck_stride is "1x1", but a backbone {model.backbone!r} has '
-            'no bottlenecks; leave it at "3x3".'
         )
 
 

@@ -268,7 +268,7 @@ def flat(tree):
 
 
 def test_every_field_of_the_config_has_an_effect_on_a_run(usual):
-    assert set(base.get_config().optim) == OTHERWISE.keys() | ELSEWHERE
+    assert set(base.get_config().to_dict()["optim"]) == OTHERWISE.keys() | ELSEWHERE
     cases = [("optim", *case) for case in OTHERWISE.items()]
     cases += [("train", *case) for case in OF_TRAIN.items()]
     before = {"{}": late_steps(usual)}
