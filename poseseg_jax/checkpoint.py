@@ -16,7 +16,7 @@ import itertools
 import json
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,30 +77,9 @@ class Checkpoints:
             self.directory.mkdir(parents=True, exist_ok=True)
         self._look_at_metrics(may_remove=create)
         self._quality = lambda metrics: _quality(metrics, best_by)
-        policy = checkpoint_managers.AnyPreservationPolicy(
-            [
-                checkpoint_managers.LatestN(keep),
-                checkpoint_managers.BestN(
-                    get_metric_fn=self._quality,
-                    n=1,
-                    keep_checkpoints_without_metrics=False,  # they were forgotten
-                ),
-            ]
-        )
         self._manager = ocp.CheckpointManager(
             self.directory,
-            options=ocp.CheckpointManagerOptions(
-                best_fn=self._quality,  # without it Orbax does not write metrics
-                preservation_policy=policy,
-                enable_async_checkpointing=False,
-                create=False,
-                cleanup_tmp_directories=create,
-                # Of several hosts this one alone is concerned; the others do not wait.
-                multiprocessing_options=ocp.options.MultiprocessingOptions(
-                    primary_host=jax.process_index(),
-                    active_processes={jax.process_index()},
-                ),
-            ),
+            options=_options(keep, self._quality, may_clean=create),
             item_handlers={
                 "state": ocp.PyTreeCheckpointHandler(),
                 "data": ocp.JsonCheckpointHandler(),
@@ -342,6 +321,30 @@ class Checkpoints:
             _log.warning("It is moved to %s.", place)
         if steps:
             self._manager.reload()
+
+
+def _options(
+    keep: int, quality: Callable[[Any], float], *, may_clean: bool
+) -> ocp.CheckpointManagerOptions:
+    best = checkpoint_managers.BestN(
+        get_metric_fn=quality,
+        n=1,
+        keep_checkpoints_without_metrics=False,  # they were forgotten
+    )
+    return ocp.CheckpointManagerOptions(
+        best_fn=quality,  # without it Orbax does not write metrics
+        preservation_policy=checkpoint_managers.AnyPreservationPolicy(
+            [checkpoint_managers.LatestN(keep), best]
+        ),
+        enable_async_checkpointing=False,
+        create=False,
+        cleanup_tmp_directories=may_clean,
+        # Of several hosts this one alone is concerned; the others do not wait.
+        multiprocessing_options=ocp.options.MultiprocessingOptions(
+            primary_host=jax.process_index(),
+            active_processes={jax.process_index()},
+        ),
+    )
 
 
 def _quality(metrics: Metrics | None, name: str) -> float:

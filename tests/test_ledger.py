@@ -44,7 +44,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_by_step_and_terms(broken):
 def test_the_norm_of_the_gradient_is_no_loss():
     ledger = Ledger(0)
     ledger.add({**report(1.0), "gradient_norm": jnp.float32(3.0)})
-    means, _, _ = ledger.close()
+    means = ledger.close().means
     assert means == {"loss/total": 1.0, "loss/mid": 0.5, "gradient_norm": 3.0}
 
 
