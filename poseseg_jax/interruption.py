@@ -9,12 +9,16 @@ import logging
 import os
 import signal
 import threading
+import time
 from types import TracebackType
 from typing import Any
 
 _log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Seconds: `timeout` and some schedulers tell a process and then its whole group, so
+# that it hears of one and the same wish twice.
+_SAME = 0.3
 
 
 class Interrupted(Exception):
@@ -100,14 +104,17 @@ class Interruption:
 
     def _watch(self, told: int) -> None:
         """Reads the number of every signal, a byte each."""
+        first = 0.0
         while byte := os.read(told, 1):
             if byte[0] not in SIGNALS:
                 continue
             by = signal.Signals(byte[0])
             if self._heard is not None:
+                if time.monotonic() - first < _SAME:
+                    continue
                 _log.warning("%s again: ending at once, nothing is saved.", by.name)
                 os._exit(128 + by)
-            self._heard = by
+            self._heard, first = by, time.monotonic()
             _log.warning(
                 "%s: it will end as soon as it can, and save. Once more, and it ends "
                 "at once.",
