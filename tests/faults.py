@@ -143,7 +143,7 @@ def _by_signal(
     return happens
 
 
-# XLA takes half a minute for it, and meanwhile Python cannot call a handler.
+# XLA takes a minute for it, and meanwhile Python cannot call a handler.
 _COMPILING = """
 import os, signal, threading, time
 import jax
@@ -153,7 +153,7 @@ from poseseg_jax.interruption import Interruption
 jax.config.update("jax_platforms", "cpu")
 
 def program(x):
-    for _ in range(1500):
+    for _ in range(5000):
         x = jnp.sin(x @ x)
     return x
 
@@ -178,8 +178,8 @@ def _twice(ground: Ground, folder: Path) -> str:
     done = subprocess.run(
         [sys.executable, "-c", _COMPILING], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 143
     assert done.stdout.split() == ["compiling", "signal", "signal"], done.stdout
+    assert done.returncode == 143
     return f"{done.stderr.strip().splitlines()[-1]} (exit code {done.returncode})"
 
 
