@@ -113,6 +113,9 @@ def _representation():
         "map_stride": 4,  # input px per cell
         "person_stride": 2,  # the person map's own: small people keep their outline
         "body_sigma": 0.1,  # fraction of sqrt(person's area)
+        # A cell of the person map: the fraction that people cover ("soft"), or 0 or 1
+        # ("hard").
+        "masks": "soft",
     }
 
 

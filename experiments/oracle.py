@@ -25,10 +25,11 @@ from typing import Any
 
 from absl import app, flags
 
-from experiments.perfect import MASKS, Case, Scores, case, grid_bound, measure
+from experiments.perfect import Case, Scores, case, grid_bound, measure
 from poseseg_jax.coco import annotations
 from poseseg_jax.coco.picture import Picture
 from poseseg_jax.logbook import speak
+from poseseg_jax.representation import MASKS
 from poseseg_jax.skeleton import SKELETONS
 
 _log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ VARIANTS: tuple[Variant, ...] = (
     ("person_stride", "4", {"representation.person_stride": 4}),
     ("radius", "16", {"representation.radius": 16.0}),
     ("radius", "48", {"representation.radius": 48.0}),
-    ("masks", "hard", {"masks": "hard"}),
+    ("masks", "hard", {"representation.masks": "hard"}),
     (
         "masks",
         "may overlap (PersonLab)",
@@ -112,8 +113,7 @@ def run(
     pictures = annotations.load(truth).pictures
     bounds: dict[tuple[Any, ...], Scores] = {}
     scores = _all(what, pictures, truth, bounds)
-    chosen = {"size": what.size, "masks": what.masks}
-    chosen |= dataclasses.asdict(what.representation)
+    chosen = {"size": what.size, **dataclasses.asdict(what.representation)}
     chosen["skeleton"] = what.representation.skeleton.name
     text = json.dumps({**scores, "choices": chosen}, indent=2, allow_nan=False)
     (output / "oracle.json").write_text(text + "\n")
@@ -159,7 +159,7 @@ def _all(
     bounds: dict[tuple[Any, ...], Scores],
 ) -> Scores:
     """`bounds` remembers the grid's, which few of the choices change."""
-    grid = what.size, what.representation.person_stride, what.masks
+    grid = what.size, what.representation.person_stride, what.representation.masks
     if grid not in bounds:
         bounds[grid] = grid_bound(what, pictures, truth)
     return measure(what, pictures, truth) | bounds[grid]
@@ -178,7 +178,7 @@ _CHOICES = {
     "map_stride": "representation.map_stride",
     "person_stride": "representation.person_stride",
     "radius": "representation.radius",
-    "masks": "masks",
+    "masks": "representation.masks",
 }
 
 

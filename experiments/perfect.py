@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ from poseseg_jax.structs import Batch, Instances
 
 _log = logging.getLogger(__name__)
 
-MASKS = ("soft", "hard")
 _TOLD_EVERY = 500  # pictures
 _USUAL_AREA = 64**2  # px, of a person whose score is 1/2
 Scores = dict[str, Any]
@@ -39,32 +38,29 @@ class Case:
 
     Attributes:
       size: input side, px.
-      masks: "soft", or "hard": cells of the person map are 0 or 1.
       representation, decode: as in a run.
     """
 
     size: int
-    masks: str
     representation: Representation
     decode: DecodeSettings
 
 
-def case(changes: dict[str, Any]) -> Case:
-    """The defaults with some fields changed: "group.field" or "masks" -> value.
+def case(changes: Mapping[str, Any], preset: str = "") -> Case:
+    """A config with some fields changed: "group.field" -> value.
+
+    Args:
+      changes: of the preset's fields.
+      preset: of the config: "" or "tiny".
 
     Raises:
       ValueError: naming the field, for a value that no run could have.
     """
-    fields = base.get_config()
-    masks = changes.get("masks", MASKS[0])
-    if masks not in MASKS:
-        raise ValueError(f"masks is {masks!r}; there are {MASKS}.")
-    fields.update_from_flattened_dict(
-        {name: value for name, value in changes.items() if name != "masks"}
-    )
+    fields = base.get_config(preset)
+    fields.update_from_flattened_dict(changes)
     settings = config.parse(fields.to_dict())
-    size = settings.train.image_size
-    return Case(size, masks, settings.representation, settings.decode)
+    size = settings.eval_image_size
+    return Case(size, settings.representation, settings.decode)
 
 
 def measure(what: Case, pictures: Sequence[Picture], truth: Path) -> Scores:
@@ -127,7 +123,7 @@ def grid_bound(what: Case, pictures: Sequence[Picture], truth: Path) -> Scores:
             alone = dataclasses.replace(picture, people=(person,), crowds=())
             batch = _batch(alone, to_input, side=what.size, rows=1)
             mask = np.asarray(cover(batch.people)[0])
-            if what.masks == "hard":
+            if what.representation.masks == "hard":
                 mask = (mask >= results.MASK_LEVEL).astype(np.float32)
             pixels = results.resample_mask(mask, to_cell=to_input / stride, size=size)
             area = int(pixels.sum())
@@ -160,9 +156,6 @@ def _program(what: Case) -> Callable[[Batch], Instances]:
         batched = jax.tree.map(lambda leaf: leaf[None], batch)
         made = targets.make(batched, representation=what.representation)
         maps = jax.tree.map(lambda leaf: leaf[0], made.maps)
-        if what.masks == "hard":
-            is_person = (maps.person >= results.MASK_LEVEL).astype(np.float32)
-            maps = dataclasses.replace(maps, person=is_person)
         return decode(maps, representation=what.representation, settings=what.decode)
 
     return answer

@@ -21,7 +21,7 @@ from poseseg_jax.geometry import check_side
 from poseseg_jax.losses import LossSettings
 from poseseg_jax.models import poseseg
 from poseseg_jax.models.poseseg import ModelSettings
-from poseseg_jax.representation import Representation
+from poseseg_jax.representation import MASKS, Representation
 from poseseg_jax.skeleton import SKELETONS
 from poseseg_jax.structs import MAX_PEOPLE
 
@@ -121,6 +121,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "data.reduction_by": REDUCED_BY,
     "data.head_count": HEAD_COUNTS,
     "data.on_error": ON_ERROR,
+    "representation.masks": MASKS,
     "optim.name": ("adamw", "sgd"),
     "optim.schedule": ("cosine", "constant"),
     "init.what": ("backbone", "all", "nothing"),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from poseseg_jax.skeleton import Skeleton
 
+MASKS = ("soft", "hard")
+
 
 @dataclass(frozen=True)
 class Representation:
@@ -20,6 +22,8 @@ class Representation:
       person_stride: input pixels per cell of the person map.
       body_sigma: of the body map's Gaussians, as a fraction of the square root of the
         person's area.
+      masks: what a cell of the person map is: "soft", the fraction that people cover;
+        "hard", 1 where that is half or more, else 0.
     """
 
     skeleton: Skeleton
@@ -27,3 +31,4 @@ class Representation:
     map_stride: int
     person_stride: int
     body_sigma: float
+    masks: str = "soft"

@@ -81,6 +81,8 @@ def _make_one(
     person, asked_person = occupancy.fraction(
         picture.people, stride=representation.person_stride
     )
+    if representation.masks == "hard":
+        person = (person >= 0.5).astype(person.dtype)
     maps = Maps(
         heatmap=inside.astype(jnp.float32),
         short=short * inside[..., None],

@@ -43,7 +43,7 @@ def test_everybody_comes_back_and_the_files_tell(truth, tmp_path):
 def test_the_table_has_a_row_for_every_choice_that_differs(truth, tmp_path):
     variants = [
         ("size", "129", {"train.image_size": 129}),  # as it is: no row
-        ("masks", "hard", {"masks": "hard"}),
+        ("masks", "hard", {"representation.masks": "hard"}),
     ]
     oracle.run(truth, tmp_path, SMALL, variants)
     with (tmp_path / "oracle.csv").open() as file:
@@ -90,7 +90,9 @@ def test_choices_that_do_not_go_together_are_left_out(
         rows = [(row["choice"], row["value"]) for row in csv.DictReader(file)]
     assert rows == [("as it is", "513"), *kept]
     # Measured once for what it depends on.
-    seen = [(g.size, g.representation.person_stride, g.masks) for g in grids]
+    seen = [
+        (g.size, g.representation.person_stride, g.representation.masks) for g in grids
+    ]
     assert len(seen) == len(set(seen)) < len(rows)
     oracle.run(truth, tmp_path, given)
     assert [file.name for file in tmp_path.glob("oracle.*")] == ["oracle.json"]
@@ -107,7 +109,7 @@ def test_a_folder_that_cannot_be_made_is_named_before_anything_is_measured(
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"masks": "blurred"}, "masks"),
+        ({"representation.masks": "blurred"}, "masks"),
         ({"train.image_size": 100}, "100"),
         ({"representation.map_stride": 4, "representation.person_stride": 3}, "3"),
     ],

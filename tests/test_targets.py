@@ -413,6 +413,17 @@ def test_pictures_of_a_batch_do_not_meet():
         assert_same(alone, make(one), atol=1e-5)
 
 
+def test_hard_masks_are_soft_ones_rounded_and_nothing_else_changes():
+    soft, hard = (
+        make(scene(0), dataclasses.replace(representation(), masks=masks))
+        for masks in ("soft", "hard")
+    )
+    assert ((soft.maps.person > 0) & (soft.maps.person < 1)).any()
+    np.testing.assert_array_equal(hard.maps.person, soft.maps.person >= 0.5)
+    same = dataclasses.replace(hard.maps, person=soft.maps.person)
+    assert_same(dataclasses.replace(hard, maps=same), soft)
+
+
 @pytest.mark.parametrize("hard", [0.0, 0.25, 1.0])
 def test_hidden_keypoints_weigh_what_they_are_told(hard):
     places = {"n0": (16, 16, 1), "n9": (8, 8, 2)}
