@@ -71,8 +71,8 @@ def occupied(workdir: Path) -> Iterator[None]:
         _take(lock, workdir)
         with full_disk_explained(workdir, _AGAIN):
             os.truncate(lock, 0)
-            holder = f"process {os.getpid()} on {socket.gethostname()}\n"
-            os.write(lock, holder.encode())
+            own = f"process {os.getpid()} on {socket.gethostname()}\n"
+            os.write(lock, own.encode())
             try:
                 yield
             finally:
@@ -85,9 +85,8 @@ def _take(lock: int, workdir: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.read(lock, 200).decode(errors="replace").strip()
         raise ValueError(
-            f"{workdir} is in use by another run ({holder or 'just starting'}). Wait "
+            f"{workdir} is in use by another run ({_holder(lock)}). Wait "
             "for its end, end it, or give this one a --workdir of its own."
         ) from None
     except OSError as error:
@@ -97,6 +96,28 @@ def _take(lock: int, workdir: Path) -> None:
             workdir,
             error.strerror,
         )
+
+
+def holder(workdir: Path) -> str:
+    """Who is at work in a workdir; "" if nobody is, or if nobody can tell."""
+    try:
+        lock = os.open(workdir / LOCK_FILE, os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(lock)
+    except OSError:
+        return ""
+    finally:
+        os.close(lock)
+    return ""
+
+
+def _holder(lock: int) -> str:
+    said = os.read(lock, 200).decode(errors="replace").strip()
+    return said or "just starting"
 
 
 def allowed_changes(workdir: Path, config: Mapping[str, Any]) -> dict[str, str]:

@@ -1,0 +1,198 @@
+"""What an experiment is: a question, runs that differ in a few fields, and a baseline."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from configs import base
+from poseseg_jax import config as config_lib
+from poseseg_jax.coco.scoring import TASKS
+
+CONFIG = "configs/full.py"
+# Fields by "group.field", as in configs/base.py.
+Changes = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of an experiment's tables.
+
+    Attributes:
+      name: of the row, and of the folder of its runs.
+      changes: what differs from the experiment's config.
+      after: another variant, with whose network of the same seed the runs begin
+        (`init.workdir`).
+      of: another variant, whose trained network is evaluated again, with these changes
+        of `decode` and `eval`; nothing is trained.
+      control: another variant with which this one is compared, beside the baseline.
+      series, at: where the variant lies in the experiment's chart: on which line, and
+        at which number along it.
+      is_step: whether it is only on the way to another one: in results.csv and on the
+        chart, and in no table.
+      tasks: what it learns, and is scored for.
+    """
+
+    name: str
+    changes: Changes = field(default_factory=dict)
+    after: str = ""
+    of: str = ""
+    control: str = ""
+    series: str = ""
+    at: float | None = None
+    is_step: bool = False
+    tasks: tuple[str, ...] = TASKS
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A question that runs can answer.
+
+    Attributes:
+      name: of the module.
+      title: of the report.
+      question: a sentence.
+      expected: what the paper or the seed code says of it, with the source.
+      baseline: the variant with which all others are compared.
+      variants: made from the experiment's config, of which they may take numbers.
+      tiny: what the preset `tiny` changes beyond the preset of the configs.
+      by_seed: fields that are the run's seed.
+      along: what `Variant.at` is, with its unit; "" where there is no such chart.
+      has_ceiling: whether what a perfect network would score stands beside.
+      against_time: whether there is a chart of scores against time per picture.
+    """
+
+    name: str
+    title: str
+    question: str
+    expected: str
+    baseline: str
+    variants: Callable[[ConfigDict], Sequence[Variant]]
+    tiny: Changes = field(default_factory=dict)
+    by_seed: tuple[str, ...] = ("train.seed",)
+    along: str = ""
+    has_ceiling: bool = False
+    against_time: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network to train, or to evaluate again.
+
+    Attributes:
+      variant: whose run it is.
+      seed: which of its runs.
+      workdir: where it is kept.
+      source: workdir of the run with which it begins, or which it evaluates.
+      config: whole, as a run is given it.
+      changes: what of it differs from the config file.
+    """
+
+    variant: Variant
+    seed: int
+    workdir: Path
+    source: Path | None
+    config: Mapping[str, Any]
+    changes: Changes
+
+    @property
+    def label(self) -> str:
+        """How it is called on the terminal."""
+        return f"{self.variant.name}, seed {self.seed}"
+
+    @property
+    def steps(self) -> int:
+        """How many steps are trained."""
+        return 0 if self.variant.of else self.config["train"]["num_steps"]
+
+
+def plan(
+    experiment: Experiment,
+    folder: Path,
+    *,
+    seeds: int,
+    preset: str = "",
+    overrides: Changes | None = None,
+) -> list[Run]:
+    """All runs of an experiment, each after those that it needs.
+
+    Runs go seed by seed, so that a grid that is stopped early has whole rows.
+
+    Args:
+      experiment: what to run.
+      folder: below which every run has its own.
+      seeds: runs of every variant: 0 ... seeds - 1.
+      preset: of the config: "" or "tiny".
+      overrides: of any field, in every run.
+
+    Raises:
+      ValueError: for a field that the experiment varies itself, for a config that makes
+        no sense, naming the variant, and for no seeds at all.
+    """
+    if seeds < 1:
+        raise ValueError(f"--seeds is {seeds}; expected 1 or more.")
+    shared = dict(experiment.tiny) if preset == "tiny" else {}
+    shared |= overrides or {}
+    config = base.get_config(preset)
+    config.update_from_flattened_dict(shared)
+    variants = experiment.variants(config)
+    _check(experiment, variants, overrides or {})
+    return [
+        _run(experiment, variant, seed, folder, config, shared)
+        for seed in range(seeds)
+        for variant in variants
+    ]
+
+
+def _run(
+    experiment: Experiment,
+    variant: Variant,
+    seed: int,
+    folder: Path,
+    config: ConfigDict,
+    shared: Changes,
+) -> Run:
+    def workdir_of(name: str) -> Path:
+        return folder / name / f"seed{seed}"
+
+    changes = {**shared, **variant.changes, **dict.fromkeys(experiment.by_seed, seed)}
+    if variant.after:
+        changes["init.workdir"] = str(workdir_of(variant.after))
+    whole = config.copy_and_resolve_references()
+    try:
+        whole.update_from_flattened_dict(changes)
+        config_lib.parse(whole.to_dict())
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{experiment.name}, {variant.name}: {error}") from None
+    source = variant.after or variant.of
+    return Run(
+        variant=variant,
+        seed=seed,
+        workdir=workdir_of(variant.name),
+        source=workdir_of(source) if source else None,
+        config=whole.to_dict(),
+        changes=changes,
+    )
+
+
+def _check(
+    experiment: Experiment, variants: Sequence[Variant], overrides: Changes
+) -> None:
+    own = {name: v.name for v in variants for name in v.changes}
+    own |= dict.fromkeys(experiment.by_seed, "every run")
+    for name in overrides:
+        if name in own:
+            raise ValueError(
+                f"--config.{name} cannot be set: {experiment.name} sets it itself, in "
+                f"{own[name]}."
+            )
+    seen: set[str] = set()
+    for variant in variants:
+        assert variant.name not in seen, f"{variant.name} is there twice"
+        for other in (variant.after, variant.of):
+            assert not other or other in seen, f"{other} must come before its user"
+        seen.add(variant.name)
+    assert experiment.baseline in seen
+    assert all(not v.control or v.control in seen for v in variants)

@@ -1,0 +1,56 @@
+"""What does each choice of the maps cost, in training and with a perfect network?
+
+    python -m experiments.representation --output=runs/representation [--preset=tiny]
+        [--seeds=3] [--config.data.root=coco]
+
+Edges of the skeleton, radius of the discs, strides of the maps, soft or hard masks.
+Beside what training reaches stands the ceiling: what ground truth scores that goes
+through the same targets and the same decoder.
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from experiments import runner
+from experiments.grid import Experiment, Variant
+
+_BASELINE = "center"
+
+
+def variants(config: ConfigDict) -> list[Variant]:
+    """The config's own representation, and one change at a time."""
+    usual = config.representation
+    changes: dict[str, dict[str, Any]] = {
+        "tree": {"skeleton": "tree"},
+        "both": {"skeleton": "both"},
+        "radius x 0.5": {"radius": 0.5 * usual.radius},
+        "radius x 1.5": {"radius": 1.5 * usual.radius},
+        "maps at stride 8": {"map_stride": 8},
+        "person map at stride 1": {"person_stride": 1},
+        "person map at stride 4": {"person_stride": 4},
+        "hard masks": {"masks": "hard"},
+    }
+    found = [Variant(_BASELINE, {"representation.skeleton": "center"})]
+    for name, fields in changes.items():
+        own = {f"representation.{field}": value for field, value in fields.items()}
+        found.append(Variant(name, own))
+    return found
+
+
+EXPERIMENT = Experiment(
+    name="representation",
+    title="The representation: what maps say of people",
+    question="What do the edges, the radius, the strides and soft masks cost or give, "
+    "beside the ceiling that each of them sets?",
+    expected="PersonLab and the seeds walk a tree of joints, with discs of 32 px and "
+    "masks cut from hard cells (arXiv 1803.08225); the center as an anchor is ours. "
+    "docs/representation.md has the ceilings on COCO.",
+    baseline=_BASELINE,
+    variants=variants,
+    tiny={"train.num_steps": 600, "checkpoint.every_steps": 600},
+    has_ceiling=True,
+)
+
+if __name__ == "__main__":
+    runner.main(EXPERIMENT)

@@ -1,0 +1,109 @@
+"""Runs through a grid: a few at a time, each once what it needs is there."""
+
+import logging
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments import launch
+from experiments.grid import Run
+from experiments.launch import Place, Process
+from poseseg_jax.workdir import holder
+
+_log = logging.getLogger(__name__)
+
+_LOOK_EVERY = 0.2  # seconds
+
+
+def places(jobs: int, gpus: Sequence[str], compiled: Path) -> list[Place]:
+    """Where runs may be at work at the same time.
+
+    Args:
+      jobs: how many on this machine's processors; each has its part of them.
+      gpus: instead, a run at a time on each of these (CUDA_VISIBLE_DEVICES).
+      compiled: folder in which runs of the same shapes share what was compiled.
+
+    Raises:
+      ValueError: for no jobs at all, or several jobs and GPUs.
+    """
+    shared = {"JAX_COMPILATION_CACHE_DIR": str(compiled.resolve())}
+    if gpus:
+        if jobs != 1:
+            raise ValueError(
+                f"--jobs={jobs} and --gpus={','.join(gpus)} do not go together: there "
+                "is one job on each GPU."
+            )
+        return [Place({**shared, "CUDA_VISIBLE_DEVICES": gpu}) for gpu in gpus]
+    if jobs < 1:
+        raise ValueError(f"--jobs is {jobs}; expected 1 or more.")
+    if jobs == 1:
+        return [Place(shared)]
+    cores = max((os.cpu_count() or 1) // jobs, 1)
+    return [Place({**shared, "JAX_NUM_CPU_DEVICES": str(cores)})] * jobs
+
+
+def run_all(runs: Sequence[Run], preset: str, free: Sequence[Place]) -> None:
+    """Runs what is not finished. A failed run does not stop the others.
+
+    Runs that need one that failed are not begun. If this is interrupted, those at work
+    save and end first.
+
+    Args:
+      runs: in an order in which each comes after what it needs.
+      preset: of the config.
+      free: where they may run.
+
+    Raises:
+      ValueError: if a folder holds a run of another config; before anything is begun.
+    """
+    _Grid(runs, preset, free).run()
+
+
+class _Grid:
+    def __init__(self, runs: Sequence[Run], preset: str, free: Sequence[Place]):
+        self._preset, self._free = preset, list(free)
+        self._count = len(runs)
+        self._finished = {r.workdir for r in runs if launch.state(r) == "finished"}
+        self._waiting = [r for r in runs if r.workdir not in self._finished]
+        self._working: list[Process] = []
+        self._failed: set[Path] = set()  # or never begun, as what they need failed
+
+    def run(self) -> None:
+        _log.info("%d of %d runs are finished.", len(self._finished), self._count)
+        try:
+            while self._waiting or self._working:
+                self._see_who_is_over()
+                self._give_up()
+                if not self._start_next():
+                    time.sleep(_LOOK_EVERY)
+        finally:
+            for process in self._working:
+                process.end()
+
+    def _see_who_is_over(self) -> None:
+        for process in [one for one in self._working if one.is_over()]:
+            self._working.remove(process)
+            self._free.append(process.place)
+            run = process.run
+            is_finished = launch.state(run) == "finished"
+            (self._finished if is_finished else self._failed).add(run.workdir)
+            ended = f"{len(self._finished) + len(self._failed)}/{self._count}"
+            words = f"{process.seconds:.0f} s" if is_finished else launch.failure(run)
+            _log.info("[%s] %s: %s", ended, run.label, words)
+
+    def _give_up(self) -> None:
+        for run in [one for one in self._waiting if one.source in self._failed]:
+            self._waiting.remove(run)
+            self._failed.add(run.workdir)
+            _log.warning("%s is not run: %s failed.", run.label, run.source)
+
+    def _start_next(self) -> bool:
+        for run in self._waiting if self._free else ():
+            is_ready = run.source is None or run.source in self._finished
+            if is_ready and not holder(run.workdir):
+                self._waiting.remove(run)
+                place = self._free.pop(0)
+                self._working.append(launch.start(run, self._preset, place))
+                return True
+        return False
