@@ -50,6 +50,9 @@ def get_config(preset: str = "") -> ConfigDict:
                 "overlays": 12,  # pictures drawn into workdir/overlays
                 "worst": 8,  # pictures on workdir/worst.png, 0: no such sheet
             },
+            # Writes what the devices do in a few steps into workdir/profile. In no
+            # group: it is about the program, not about what is learned.
+            "profile": False,
         }
     )
     if preset == "tiny":
@@ -239,8 +242,6 @@ def _train():
         "image_size": 641,  # input side, px: a multiple of 32, plus 1
         "seed": 0,
         "log_every": 100,  # steps
-        # Writes what the devices do in a few steps into workdir/profile.
-        "profile": False,
     }
 
 

@@ -5,7 +5,6 @@ layer are defined in that layer; those of the run itself are defined here.
 """
 
 import dataclasses
-import difflib
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from poseseg_jax.data.augment import AugmentSettings
 from poseseg_jax.data.bias import HEAD_COUNTS, REDUCED_BY, check_reduction
 from poseseg_jax.data.prepared import DataSettings
 from poseseg_jax.decode.settings import DecodeSettings
+from poseseg_jax.fields import check_names
 from poseseg_jax.geometry import check_side
 from poseseg_jax.losses import LossSettings
 from poseseg_jax.models import poseseg
@@ -64,7 +64,6 @@ class TrainSettings:
     image_size: int
     seed: int
     log_every: int
-    profile: bool
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class EvalSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """A whole run, group by group as in configs/base.py."""
+    """A whole run, group by group as in configs/base.py, and what is in no group."""
 
     data: DataSettings
     augment: AugmentSettings
@@ -103,6 +102,7 @@ class Settings:
     train: TrainSettings
     checkpoint: CheckpointSettings
     eval: EvalSettings
+    profile: bool
 
     @property
     def eval_image_size(self) -> int:
@@ -113,8 +113,11 @@ class Settings:
 
 
 _GROUPS: dict[str, type] = {
-    field.name: field.type for field in dataclasses.fields(Settings)
+    field.name: field.type
+    for field in dataclasses.fields(Settings)
+    if dataclasses.is_dataclass(field.type)
 }  # type: ignore[assignment]
+_NAMES = tuple(field.name for field in dataclasses.fields(Settings))
 
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
@@ -180,7 +183,7 @@ def parse(config: Mapping[str, Any]) -> Settings:
     Raises:
       ValueError: naming the field, its value and what was expected.
     """
-    _check_names("config", config, _GROUPS)
+    check_names("config", config, _NAMES)
     groups: dict[str, dict[str, Any]] = {name: dict(config[name]) for name in _GROUPS}
     skeleton = groups["representation"].get("skeleton")
     if skeleton not in SKELETONS:
@@ -188,8 +191,10 @@ def parse(config: Mapping[str, Any]) -> Settings:
             f"representation.skeleton is {skeleton!r}; there are {tuple(SKELETONS)}."
         )
     groups["representation"]["skeleton"] = SKELETONS[skeleton]
+    alone = {name: config[name] for name in _NAMES if name not in _GROUPS}
     settings = Settings(
-        **{name: _build(name, kind, groups[name]) for name, kind in _GROUPS.items()}
+        **{name: _build(name, kind, groups[name]) for name, kind in _GROUPS.items()},
+        **alone,
     )
     _check(settings)
     return settings
@@ -203,36 +208,11 @@ def with_eval(settings: Settings, **changes: Any) -> Settings:
     return settings
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:
-    """Fields that differ between two configs: "group.field" -> "old -> new"."""
-    changes = {}
-    for group in sorted({*old, *new}):
-        before, after = old.get(group, {}), new.get(group, {})
-        for name in sorted({*before, *after}):
-            if before.get(name) != after.get(name):
-                change = f"{before.get(name)!r} -> {after.get(name)!r}"
-                changes[f"{group}.{name}"] = change
-    return changes
-
-
 def _build(group: str, kind: type, values: dict[str, Any]):
     names = [field.name for field in dataclasses.fields(kind)]
-    _check_names(group, values, names)
+    check_names(group, values, names)
     # A tuple comes back from config.json as a list.
     return kind(**{n: tuple(v) if type(v) is list else v for n, v in values.items()})
-
-
-def _check_names(group: str, given, expected) -> None:
-    for name in given:
-        if name not in expected:
-            close = difflib.get_close_matches(name, list(expected), n=1)
-            hint = (
-                f"did you mean {close[0]!r}?" if close else f"known: {list(expected)}"
-            )
-            raise ValueError(f"There is no field {name!r} in {group}; {hint}")
-    missing = [name for name in expected if name not in given]
-    if missing:
-        raise ValueError(f"{group} lacks {missing}; every field is in configs/base.py.")
 
 
 def _check(settings: Settings) -> None:

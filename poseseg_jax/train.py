@@ -287,7 +287,7 @@ def _logbook(workdir: Path, first_step: int, num_steps: int) -> Logbook:
 
 
 def _profile(workdir: Path, settings: Settings) -> Profile:
-    return Profile(workdir, wanted=settings.train.profile and hosts.is_first())
+    return Profile(workdir, wanted=settings.profile and hosts.is_first())
 
 
 def _loader(settings: Settings, prepared: Prepared) -> TrainBatches:

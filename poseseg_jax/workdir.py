@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from poseseg_jax import config as config_lib
 from poseseg_jax.disk import full_disk_explained, is_full, write_whole
+from poseseg_jax.fields import differences
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ _LOG_FILE = "metrics.jsonl"  # as logbook.py calls it
 _FREE = (
     "train.num_steps",
     "train.log_every",
-    "train.profile",
+    "profile",
     "checkpoint",
     "eval",
     "decode",
@@ -135,7 +135,7 @@ def allowed_changes(workdir: Path, config: Mapping[str, Any]) -> dict[str, str]:
     lost = 0 if learned else _steps_lost(workdir, old)
     if not (learned or lost or (workdir / METRICS_FILE).exists()):
         return {}
-    changes = config_lib.differences(old, new)
+    changes = differences(old, new)
     wrong = [f"{k}: {v}" for k, v in changes.items() if not _is_free(k, v)]
     if wrong:
         raise ValueError(

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from configs import base
+from poseseg_jax.fields import flat
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOCS = REPOSITORY / "docs"
@@ -131,11 +132,10 @@ def _of_flags(module: str, arguments: list[str]) -> Iterator[str]:
 
 
 def _of_field(name: str, value: str) -> Iterator[str]:
-    group, _, field = name.partition(".")
-    known = base.get_config().to_dict().get(group, {})
-    if field not in known:
+    known = flat(base.get_config().to_dict())
+    if name not in known:
         yield f"no field {name} in configs/base.py"
-    elif type(known[field]) in (int, float) and re.fullmatch("[a-z]+", value):
+    elif type(known[name]) in (int, float) and re.fullmatch("[a-z]+", value):
         yield f"{name} is a number, not {value}"
 
 

@@ -1,0 +1,50 @@
+"""The fields of a config, by their names."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Every value of a config by its whole name: "group.field", or "field" alone."""
+    values: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            values |= {f"{name}.{field}": one for field, one in value.items()}
+        else:
+            values[name] = value
+    return values
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:
+    """Fields that differ between two configs: "group.field" -> "old -> new"."""
+    before, after = flat(old), flat(new)
+    return {
+        name: f"{before.get(name)!r} -> {after.get(name)!r}"
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    }
+
+
+def check_names(group: str, given: Iterable[str], expected: Iterable[str]) -> None:
+    """Refuses names that are not expected, and those that are missing.
+
+    Raises:
+      ValueError: with what may have been meant.
+    """
+    given, expected = list(given), list(expected)
+    for name in given:
+        if name not in expected:
+            raise ValueError(
+                f"There is no field {name!r} in {group}; {hint(name, expected)}"
+            )
+    missing = [name for name in expected if name not in given]
+    if missing:
+        raise ValueError(f"{group} lacks {missing}; every field is in configs/base.py.")
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """Which of the known names may have been meant; all of them if none is near."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {known}"
