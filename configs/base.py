@@ -88,6 +88,9 @@ def _data():
         "max_people": 30,
         # Loader processes; 0: in the training process.
         "num_workers": 12,
+        # Which labels training sees: "keypoints", "masks" or "both". Scores are of both
+        # tasks all the same.
+        "labels": "both",
         # Pictures that "embedded" draws.
         "embedded_train": 3000,
         "embedded_val": 200,
