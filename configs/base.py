@@ -91,6 +91,9 @@ def _data():
         "max_people": 30,
         # Loader processes; 0: in the training process.
         "num_workers": 12,
+        # Which labels training sees: "keypoints", "masks" or "both". Scores are of both
+        # tasks all the same.
+        "labels": "both",
         # Pictures that "embedded" draws.
         "embedded_train": 3000,
         "embedded_val": 200,
@@ -186,6 +189,9 @@ def _decode():
         # Exponent of the body map in a confidence. Off: with 0.5 and 1, `tiny` lost
         # 0.2 and 0.5 keypoints AP.
         "body_weight": 0.0,
+        # Keypoints that a better person claims do not count in a person's score
+        # (PersonLab's soft non-maximum suppression); False: all of them do.
+        "soft_nms": True,
         # Embedding distance, in units of the person's scale. PersonLab's, whose masks
         # may overlap, is 0.25.
         "mask_threshold": 0.75,

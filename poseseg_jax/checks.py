@@ -3,6 +3,7 @@
 from poseseg_jax.models import poseseg
 from poseseg_jax.models.poseseg import ModelSettings
 from poseseg_jax.representation import Representation
+from poseseg_jax.skeleton import CENTER
 
 
 def check_read(
@@ -36,6 +37,20 @@ def check_read(
         raise ValueError(
             f'model.bottleneck_stride is "1x1", but a backbone {model.backbone!r} has '
             'no bottlenecks; leave it at "3x3".'
+        )
+
+
+def check_labels(labels: str, representation: Representation) -> None:
+    """Refuses to learn masks alone where people are only found by their keypoints.
+
+    Raises:
+      ValueError: naming the fields.
+    """
+    if labels == "masks" and CENTER not in representation.skeleton.roots:
+        raise ValueError(
+            "data.labels is 'masks', but a tree has no centre to find people by, and "
+            "their keypoints would not be learned: take representation.skeleton "
+            "'center' or 'both'."
         )
 
 

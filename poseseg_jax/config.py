@@ -14,6 +14,7 @@ from poseseg_jax import checks
 from poseseg_jax.coco.annotations import ON_ERROR
 from poseseg_jax.data.augment import AugmentSettings
 from poseseg_jax.data.bias import HEAD_COUNTS, REDUCED_BY, check_reduction
+from poseseg_jax.data.labels import LABELS
 from poseseg_jax.data.prepared import DataSettings
 from poseseg_jax.decode.settings import DecodeSettings
 from poseseg_jax.fields import check_names
@@ -124,6 +125,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "data.reduction_by": REDUCED_BY,
     "data.head_count": HEAD_COUNTS,
     "data.on_error": ON_ERROR,
+    "data.labels": LABELS,
     "representation.masks": MASKS,
     "optim.name": ("adamw", "sgd"),
     "optim.schedule": ("cosine", "constant"),
@@ -233,6 +235,7 @@ def _check(settings: Settings) -> None:
             "optim.accumulate_steps asks."
         )
     representation = settings.representation
+    checks.check_labels(settings.data.labels, representation)
     checks.check_strides(representation, settings.decode.center_stride)
     if settings.decode.center_radius_min > settings.decode.center_radius:
         raise ValueError(

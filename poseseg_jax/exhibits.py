@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from poseseg_jax import charts, visualize
+from poseseg_jax import visualize
+from poseseg_jax.charts import crowd
+from poseseg_jax.charts.point import Point
 from poseseg_jax.coco import crowding
 from poseseg_jax.coco.bootstrap import Intervals
 from poseseg_jax.coco.per_picture import PictureScores
@@ -94,15 +96,15 @@ def crowd_chart(
     """
     sizes = {name: len(ids) for name, ids in crowding.buckets(pictures).items()}
 
-    def point(key: str) -> charts.Point | None:
+    def point(key: str) -> Point | None:
         value, interval = scores[key], intervals and intervals.by_key[key]
         if value is None or interval is None:
-            return None if value is None else charts.Point(value)
-        return charts.Point(value, interval.low, interval.high)
+            return None if value is None else Point(value)
+        return Point(value, interval.low, interval.high)
 
     panels = {
         title: [
-            charts.Bucket(
+            crowd.Bucket(
                 name.partition("_")[2].replace("-", " to "),
                 sizes[name],
                 {task: point(f"crowd/{name}/{task}/AP") for task in TASKS},
@@ -112,7 +114,7 @@ def crowd_chart(
         for title, names in _PANELS.items()
     }
     whole = {task: scores[f"{task}/AP"] for task in TASKS}
-    return charts.scores_by_bucket(panels, whole=whole, interval=_name(intervals))
+    return crowd.scores_by_bucket(panels, whole=whole, interval=_name(intervals))
 
 
 def _name(intervals: Intervals | None) -> str:

@@ -20,7 +20,7 @@ Array = jax.Array | np.ndarray
 # Codes of the people map. 1 ... MAX_PEOPLE is a person, by row.
 NOBODY = 0
 MAX_PEOPLE = 252
-UNKNOWN_MASK = 253  # in the box of somebody whose mask is not known
+UNKNOWN_MASK = 253  # in the box of somebody whose mask is not known, or withheld
 SEVERAL = 254  # more than one person
 IGNORE = 255  # crowd regions, padding, people beyond the N that are kept
 

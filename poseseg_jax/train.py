@@ -298,5 +298,6 @@ def _loader(settings: Settings, prepared: Prepared) -> TrainBatches:
         augment=settings.augment,
         seed=settings.train.seed,
         num_workers=settings.data.num_workers,
+        labels=settings.data.labels,
         **devices.own_share(settings.train.batch_size),
     )

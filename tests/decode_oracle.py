@@ -359,7 +359,10 @@ def describe(maps, votes, pose, belongs, area, representation, settings):
         body = bilinear(maps.body, *pose[d, k] / stride)
         confidence[d, k] *= found[d, k] * body**settings.body_weight
     keypoints = pose[:, :NUM_KEYPOINTS]
-    score = (soft_nms(keypoints, confidence, radius=near) + weight[:, CENTER]) / 2
+    score = confidence.mean(axis=1)
+    if settings.soft_nms:
+        score = soft_nms(keypoints, confidence, radius=near)
+    score = (score + weight[:, CENTER]) / 2
     weight = np.where(found, weight, 0)
     scale = np.maximum(scale, np.sqrt(area))
     distance = embedding_distance(maps.long, pose, weight, scale, stride=stride)

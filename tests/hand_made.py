@@ -30,6 +30,7 @@ SETTINGS = DecodeSettings(
     snap_radius=0.0,
     found_threshold=0.1,
     body_weight=0.0,
+    soft_nms=True,
     mask_threshold=0.75,
     exclusive_masks=True,
 )

@@ -265,6 +265,7 @@ NAN, INF = float("nan"), float("inf")
         ("data__on_error", "ignore", "data.on_error is 'ignore'; there are .*'skip'"),
         ("data__max_people", 253, "data.max_people is 253; .* 252 at most"),
         ("data__num_workers", -1, "data.num_workers is -1"),
+        ("data__labels", "pose", "data.labels is 'pose'; there are .*'keypoints'"),
         ("data__order_seed", -1, "data.order_seed is -1; it must be at least 0"),
         ("data__embedded_val", 0, "data.embedded_val is 0; it must be at least 1"),
         ("augment__flip", 1.5, r"augment.flip must lie in \[0, 1\]; got 1.5"),
@@ -335,6 +336,13 @@ def test_sides_follow_the_networks_largest_stride(stride):
 def test_every_choice_of_optimizer_can_be_made(name, schedule):
     parsed = settings(optim__name=name, optim__schedule=schedule)
     optim.make(parsed.optim, num_steps=1, batch_size=1)
+
+
+def test_masks_alone_need_centres_to_find_people_by():
+    with pytest.raises(ValueError, match=r"data\.labels is 'masks', but a tree"):
+        settings(data__labels="masks", representation__skeleton="tree")
+    settings(data__labels="masks", representation__skeleton="both")
+    settings(data__labels="keypoints", representation__skeleton="tree")
 
 
 def test_fields_of_eval_can_be_given_other_values_and_are_checked():

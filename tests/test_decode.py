@@ -19,6 +19,7 @@ LEFT, RIGHT, BELOW = (6, 8, 40, 60), (52, 20, 88, 88), (10, 66, 34, 92)
 REPRESENTATION = represent()
 CROWDED = dataclasses.replace(SETTINGS, max_people=64, peaks_per_anchor=64)
 PERSONLAB = dataclasses.replace(SETTINGS, exclusive_masks=False, mask_threshold=0.25)
+MEAN_SCORE = dataclasses.replace(SETTINGS, soft_nms=False)
 read = jax.jit(partial(decode), static_argnames=("representation", "settings"))
 
 
@@ -57,6 +58,7 @@ def assert_sound(found):
 
 
 THREE = (LEFT, (24, 10, 60, 66), BELOW)
+NEAR, NEARER = (10, 10, 50, 80), (13, 10, 58, 70)  # with joints on one spot
 # Two whose centres are 9 px apart, beside a large one.
 SMALL_AND_LARGE = ((50, 30, 58, 46), (8, 8, 48, 84), (59, 30, 67, 46))
 BY_SIZE = dataclasses.replace(SETTINGS, center_radius_min=2.0, center_radius=10.0)
@@ -66,6 +68,7 @@ ORACLE_CASES = {
     "radii by size": ("center", BY_SIZE, SMALL_AND_LARGE),
     "snapping": ("both", dataclasses.replace(SETTINGS, snap_radius=6.0), THREE),
     "PersonLab's masks": ("center", PERSONLAB, THREE),
+    "without soft NMS": ("center", MEAN_SCORE, THREE),
 }
 
 
@@ -332,6 +335,31 @@ def test_a_joint_of_a_neighbour_does_not_shape_the_mask():
         assert max(ious) > 0.85
         shown = found.poses.confidence[np.argmax(ious)] > 0
         np.testing.assert_array_equal(shown, labelled[row])
+
+
+def test_without_soft_nms_a_score_is_the_mean_of_the_confidences():
+    """It matters where the surer of a joint is who is less sure of the others."""
+    maps = as_numpy(perfect_maps(picture([NEAR, NEARER]), REPRESENTATION))
+    rng = np.random.default_rng(0)
+    noisy = {
+        name: getattr(maps, name)
+        + rng.normal(0, 2, getattr(maps, name).shape).astype(np.float32)
+        for name in ("short", "mid")
+    }
+    maps = dataclasses.replace(maps, **noisy)
+    usual, mean = (
+        as_numpy(read(maps, representation=REPRESENTATION, settings=settings)).poses
+        for settings in (SETTINGS, MEAN_SCORE)
+    )
+    np.testing.assert_array_equal(usual.confidence, mean.confidence)
+    np.testing.assert_array_equal(usual.score[0], mean.score[0])
+    # Half of a score is its keypoints'.
+    near = np.linalg.norm(usual.keypoints[0] - usual.keypoints[1], axis=-1)
+    claimed = np.where(near <= SETTINGS.suppression_radius, usual.confidence[1], 0)
+    lost = mean.score[1] - usual.score[1]
+    np.testing.assert_allclose(lost, claimed.mean() / 2, atol=1e-6)
+    assert lost > 0.01
+    assert_equals_the_loops(maps, REPRESENTATION, MEAN_SCORE)
 
 
 def test_exclusive_masks_do_not_overlap():

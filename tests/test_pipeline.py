@@ -15,7 +15,7 @@ from poseseg_jax import geometry
 from poseseg_jax.data import pipeline
 from poseseg_jax.data.augment import AugmentSettings
 from poseseg_jax.data.run_lengths import encode_runs
-from poseseg_jax.structs import IGNORE
+from poseseg_jax.structs import IGNORE, UNKNOWN_MASK
 
 AUGMENT = AugmentSettings(0.5, 1.5, 20.0, 0.1, 0.5, 0.3)
 SIDE = 65
@@ -226,6 +226,30 @@ def test_batches_that_are_kept_stay_what_they_are():
     kept = take(batches, 9)
     batches.close()
     assert_same(kept, first(9))
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_what_is_learned_from_one_task_has_nothing_of_the_other_s(num_workers):
+    (both,) = first(1)
+    kept = {}
+    for labels in ("both", "keypoints", "masks"):
+        (kept[labels],) = first(1, labels=labels, num_workers=num_workers)
+        for name in ("image", "box", "area", "to_input", "image_id", "is_real"):
+            assert_same(getattr(kept[labels], name), getattr(both, name))
+    assert_same(kept["both"], both)
+    assert_same(kept["masks"].people, both.people)
+    assert both.visibility.any()
+    assert not kept["masks"].visibility.any()
+    assert not kept["masks"].keypoints.any()
+    for name in ("keypoints", "visibility"):
+        assert_same(getattr(kept["keypoints"], name), getattr(both, name))
+    unknown = np.where(both.people == IGNORE, IGNORE, UNKNOWN_MASK)
+    np.testing.assert_array_equal(kept["keypoints"].people, unknown)
+
+
+def test_labels_that_do_not_exist_are_refused():
+    with pytest.raises(ValueError, match="no labels 'pose'; expected one of"):
+        train(labels="pose")
 
 
 WORKER_SCRIPT = """

@@ -75,6 +75,11 @@ def test_another_config_is_refused_by_field_and_changes_nothing(finished):
     assert final_metrics(finished, 7000)
 
 
+def test_a_run_does_not_go_on_with_the_labels_of_another_task(finished):
+    with pytest.raises(ValueError, match=r"data\.labels: 'both' -> 'masks'"):
+        claim(finished, config(data={"labels": "masks"}))
+
+
 def test_where_the_data_lie_may_change_but_scores_are_asked_for_again(finished):
     """Whether they are the same data is seen by who opens them."""
     moved = config(data={"root": "/elsewhere", "num_workers": 3})

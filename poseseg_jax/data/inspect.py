@@ -200,6 +200,7 @@ def _train_inputs(
         batch_size=1,
         seed=settings.train.seed,
         num_workers=0,
+        labels=settings.data.labels,
     )
     try:
         for _ in range(count):

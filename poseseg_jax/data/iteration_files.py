@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from poseseg_jax import charts
+from poseseg_jax.charts import bias as charts
 from poseseg_jax.coco.annotations import parse, read_document
 from poseseg_jax.data import iteration_report as report
 from poseseg_jax.data.bias import HEAD_COUNTS, count_heads

@@ -11,7 +11,9 @@ from jaxtyping import Bool, Float, Int
 
 from poseseg_jax.data.decoding import Record
 from poseseg_jax.skeleton import FLIP, NUM_KEYPOINTS
-from poseseg_jax.structs import IGNORE, MAX_PEOPLE, SEVERAL, Batch
+from poseseg_jax.structs import IGNORE, MAX_PEOPLE, SEVERAL, UNKNOWN_MASK, Batch
+
+LABELS = ("both", "keypoints", "masks")
 
 _KEYPOINT_FLIP = FLIP[:NUM_KEYPOINTS]
 
@@ -69,6 +71,27 @@ def write_labels(
     for index, record in enumerate(records):
         if staying[index] < len(record["area"]):
             _ignore_others(batch.people[index], row[stays & (picture == index)])
+
+
+def withhold(batch: Batch, *, labels: str) -> None:
+    """Keeps the labels of one task, in place: what a network learns without the other.
+
+    Boxes, areas and rows stay, so that people have their centres in either case. Nobody
+    with "masks" has a labelled keypoint: as on COCO's people without any, keypoints are
+    not asked on anybody, and off people they are still known to be absent. With
+    "keypoints" no pixel's owner is known, also not that it has none: the person map and
+    long offsets are asked nowhere. In the box of somebody without labelled keypoints
+    nobody can say then whose a joint is, so that keypoints are not asked there.
+
+    Args:
+      batch: whole, after `write_labels`.
+      labels: "both" (nothing happens), "keypoints" or "masks".
+    """
+    if labels == "masks":
+        batch.keypoints[:] = 0
+        batch.visibility[:] = 0
+    elif labels == "keypoints":
+        batch.people[batch.people != IGNORE] = UNKNOWN_MASK
 
 
 def _apply(affine, points):

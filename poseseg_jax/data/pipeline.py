@@ -36,7 +36,7 @@ from poseseg_jax.data.decoding import (
 )
 from poseseg_jax.data.form import Form
 from poseseg_jax.data.handover import Blocks, Layout, Pickled, Place
-from poseseg_jax.data.labels import write_labels
+from poseseg_jax.data.labels import LABELS, withhold, write_labels
 from poseseg_jax.data.sampling import endless
 from poseseg_jax.data.workers import prepare_worker, trouble_explained
 from poseseg_jax.structs import MAX_PEOPLE, Batch
@@ -54,6 +54,7 @@ def train_batches(
     batch_size: int,
     seed: int,
     num_workers: int,
+    labels: str = "both",
     shard_index: int = 0,
     shard_count: int = 1,
 ) -> "TrainBatches":
@@ -72,6 +73,8 @@ def train_batches(
       batch_size: of this shard.
       seed: of order and augmentation.
       num_workers: processes; 0: threads of this process.
+      labels: what is learned from: "keypoints", "masks" or "both"; see
+        `labels.withhold`.
       shard_index, shard_count: which part of every global batch to make.
 
     Returns:
@@ -82,6 +85,8 @@ def train_batches(
         for a broken picture, naming its file and id.
     """
     _check(batch_size, max_people, shard_index, shard_count)
+    if labels not in LABELS:
+        raise ValueError(f"There are no labels {labels!r}; expected one of {LABELS}.")
     if not len(source):
         raise ValueError("There are no pictures to train on: the source is empty.")
     # Grain has the order, of numbers; records it would weigh and count, one by one.
@@ -90,7 +95,8 @@ def train_batches(
     if shard_count > 1:
         views = views[shard_index::shard_count]
     form = Form(batch_size, image_size, max_people)
-    batches = views.batch(batch_size, drop_remainder=True, batch_fn=_RenderBatch(form))
+    render_batch = _RenderBatch(form, labels)
+    batches = views.batch(batch_size, drop_remainder=True, batch_fn=render_batch)
     return TrainBatches(batches, Layout(form, num_workers) if num_workers else None)
 
 
@@ -235,6 +241,7 @@ class _RenderBatch:
     """What is to be made of some records -> a batch, made where it stays."""
 
     form: Form
+    labels: str
 
     def __call__(self, tasks: Sequence[_Task]) -> Batch | Place | Pickled:
         return handover.filled(self.form, functools.partial(self._fill, tasks))
@@ -245,6 +252,7 @@ class _RenderBatch:
         for record, to_input, codes in zip(records, views, arrays.people, strict=True):
             warp_people(decode_people(record), to_input, codes)
         write_labels(batch, records, np.stack(views))
+        withhold(batch, labels=self.labels)
         # Apart, as Python is slow whenever a picture has gone through the caches.
         for (record, to_input, factors), pixels in zip(
             tasks, arrays.image, strict=True

@@ -57,6 +57,7 @@ class DataSettings:
     on_error: str
     max_people: int
     num_workers: int
+    labels: str
     embedded_train: int
     embedded_val: int
 

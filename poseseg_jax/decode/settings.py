@@ -21,6 +21,8 @@ class DecodeSettings:
       snap_radius: input px; how far a landing moves to a candidate; 0: stays.
       found_threshold: probability from which an anchor counts as found.
       body_weight: exponent with which the body map lowers confidences; 0: not at all.
+      soft_nms: True lowers a person's score by the keypoints that a better person
+        claims; False leaves it at the mean of the confidences.
       mask_threshold: embedding distance in units of the person's scale.
       exclusive_masks: True divides a cell between the two nearest people; False gives
         it to everybody within `mask_threshold`.
@@ -38,5 +40,6 @@ class DecodeSettings:
     snap_radius: float
     found_threshold: float
     body_weight: float
+    soft_nms: bool
     mask_threshold: float
     exclusive_masks: bool

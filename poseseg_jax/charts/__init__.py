@@ -1,0 +1,1 @@
+"""Numbers drawn: what a table says, to be seen at a glance, as PNG files."""
