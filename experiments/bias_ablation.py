@@ -22,7 +22,7 @@ _WAYS = {"random": "random", "reweight": "reweight", "removal": "bias"}
 def variants(config: ConfigDict) -> list[Variant]:
     """Nothing removed, and every reduction in every way."""
     del config
-    found = [Variant(_BASELINE)]
+    found = [Variant(_BASELINE, at=0)]
     for by, name in _WAYS.items():
         for reduction in filter(None, REDUCTIONS):
             changes = {"data.reduction": reduction, "data.reduction_by": by}

@@ -1,4 +1,4 @@
-"""What an experiment is: a question, runs that differ in a few fields, and a baseline."""
+"""What an experiment is: a question, a baseline, and runs that differ in few fields."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class Variant:
         of `decode` and `eval`; nothing is trained.
       control: another variant with which this one is compared, beside the baseline.
       series, at: where the variant lies in the experiment's chart: on which line, and
-        at which number along it.
+        at which number along it. Without a series, on all lines.
       is_step: whether it is only on the way to another one: in results.csv and on the
         chart, and in no table.
       tasks: what it learns, and is scored for.

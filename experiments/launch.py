@@ -2,10 +2,12 @@
 
 import ctypes
 import dataclasses
+import functools
 import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import signal
 import subprocess
 import sys
@@ -35,10 +37,15 @@ class Place:
     """Where a process runs.
 
     Attributes:
-      variables: of its environment, beside this one's.
+      variables: of its environment, beside this one's: names and values.
     """
 
-    variables: Mapping[str, str]
+    variables: tuple[tuple[str, str], ...]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of a process there."""
+        return {**os.environ, **dict(self.variables)}
 
 
 def command(run: Run, preset: str) -> list[str]:
@@ -107,9 +114,11 @@ def start(run: Run, preset: str, place: Place) -> "Process":
     run.workdir.mkdir(parents=True, exist_ok=True)
     words = command(run, preset)
     about = {
-        "command": " ".join(words),
+        "command": shlex.join(words),
         "changes": _plain(run.variant.changes),
-        **versions(),
+        "commit": _commit(),
+        "versions": _versions(),
+        "device": _device(place),
     }
     write_whole(run.workdir / RECORD_FILE, json.dumps(about, indent=2) + "\n")
     return Process(run, [sys.executable, *words[1:]], place)
@@ -131,7 +140,7 @@ class Process:
         self._process = subprocess.Popen(
             words,
             cwd=REPOSITORY,
-            env={**os.environ, **place.variables},
+            env=place.environment,
             stdout=self._log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -187,13 +196,24 @@ def _plain(values: Changes) -> dict[str, Any]:
     return json.loads(json.dumps(dict(values)))
 
 
-def versions() -> dict[str, Any]:
-    """Of this repository, of Python and of the packages that matter."""
+def _versions() -> dict[str, str]:
     found = {name: importlib.metadata.version(name) for name in _PACKAGES}
-    return {
-        "commit": _commit(),
-        "versions": {"python": platform.python_version(), **found},
-    }
+    return {"python": platform.python_version(), **found}
+
+
+@functools.cache
+def _device(place: Place) -> str:
+    """What JAX finds there; asked by a process that leaves it again."""
+    program = "import jax; print(jax.devices()[0].device_kind)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=place.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    kind = done.stdout.strip()
+    return f"a CPU with {os.cpu_count()} cores" if kind == "cpu" else kind
 
 
 def _commit() -> str:

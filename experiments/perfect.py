@@ -46,19 +46,24 @@ class Case:
     decode: DecodeSettings
 
 
-def case(changes: Mapping[str, Any], preset: str = "") -> Case:
-    """A config with some fields changed: "group.field" -> value.
-
-    Args:
-      changes: of the preset's fields.
-      preset: of the config: "" or "tiny".
+def case(changes: Mapping[str, Any]) -> Case:
+    """The defaults with some fields changed: "group.field" -> value.
 
     Raises:
       ValueError: naming the field, for a value that no run could have.
     """
-    fields = base.get_config(preset)
+    fields = base.get_config()
     fields.update_from_flattened_dict(changes)
-    settings = config.parse(fields.to_dict())
+    return case_of(fields.to_dict())
+
+
+def case_of(fields: Mapping[str, Any]) -> Case:
+    """What a run with this config can reach at most.
+
+    Raises:
+      ValueError: for a config that makes no sense.
+    """
+    settings = config.parse(fields)
     size = settings.eval_image_size
     return Case(size, settings.representation, settings.decode)
 

@@ -27,20 +27,20 @@ def places(jobs: int, gpus: Sequence[str], compiled: Path) -> list[Place]:
     Raises:
       ValueError: for no jobs at all, or several jobs and GPUs.
     """
-    shared = {"JAX_COMPILATION_CACHE_DIR": str(compiled.resolve())}
+    shared = ("JAX_COMPILATION_CACHE_DIR", str(compiled.resolve()))
     if gpus:
         if jobs != 1:
             raise ValueError(
                 f"--jobs={jobs} and --gpus={','.join(gpus)} do not go together: there "
                 "is one job on each GPU."
             )
-        return [Place({**shared, "CUDA_VISIBLE_DEVICES": gpu}) for gpu in gpus]
+        return [Place((shared, ("CUDA_VISIBLE_DEVICES", gpu))) for gpu in gpus]
     if jobs < 1:
         raise ValueError(f"--jobs is {jobs}; expected 1 or more.")
     if jobs == 1:
-        return [Place(shared)]
+        return [Place((shared,))]
     cores = max((os.cpu_count() or 1) // jobs, 1)
-    return [Place({**shared, "JAX_NUM_CPU_DEVICES": str(cores)})] * jobs
+    return [Place((shared, ("JAX_NUM_CPU_DEVICES", str(cores))))] * jobs
 
 
 def run_all(runs: Sequence[Run], preset: str, free: Sequence[Place]) -> None:

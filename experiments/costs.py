@@ -1,0 +1,86 @@
+"""What a grid takes: steps, operations, and time where that can be known."""
+
+import json
+from collections.abc import Sequence
+
+from experiments import launch
+from experiments.grid import Run
+from poseseg_jax import config as config_lib
+from poseseg_jax import markdown, speed
+from poseseg_jax.workdir import METRICS_FILE
+
+# What a run of a well-fed GPU reaches of its peak; said beside the hours.
+_SHARE = 0.4
+_GPU = "NVIDIA H100 80GB HBM3"
+
+
+def table(runs: Sequence[Run]) -> str:
+    """The runs of a grid, how far each is, and what the rest costs, as Markdown.
+
+    Counting the operations of a step traces every network of the grid once: seconds
+    for each.
+    """
+    states = {run.workdir: launch.state(run) for run in runs}
+    rows = [
+        [run.variant.name, str(run.seed), _needs(run), states[run.workdir]]
+        for run in runs
+    ]
+    head = ["variant", "seed", "steps", "state"]
+    left = [run for run in runs if states[run.workdir] != "finished"]
+    done = [run for run in runs if states[run.workdir] == "finished"]
+    return f"{markdown.table(head, rows)}\n{_left(left)}\n{_hours(left, done)}\n"
+
+
+def _needs(run: Run) -> str:
+    return f"{run.steps:,}" if run.steps else f"evaluates {run.variant.of}"
+
+
+def _left(left: Sequence[Run]) -> str:
+    steps = sum(run.steps for run in left)
+    pictures = sum(run.steps * run.config["train"]["batch_size"] for run in left)
+    flops = _flops(left)
+    words = f"{len(left)} runs are left: {steps:,} steps, {pictures:,} pictures"
+    if flops is None:
+        return words + "."
+    hours = flops / (speed.PEAKS[_GPU] * _SHARE) / 3600
+    return (
+        f"{words}, {flops / 1e15:,.1f} x 10^15 operations "
+        f"({hours:,.2g} h of one {_GPU} at {100 * _SHARE:.0f} % of its peak)."
+    )
+
+
+def _flops(left: Sequence[Run]) -> float | None:
+    """Of all steps; None where XLA does not count."""
+    of_step: dict[str, float | None] = {}
+    total = 0.0
+    for run in left:
+        if not run.steps:
+            continue
+        settings = config_lib.parse(run.config)
+        shaped = (settings.model, settings.representation, settings.loss)
+        key = repr((*shaped, settings.train.batch_size, settings.train.image_size))
+        if key not in of_step:
+            of_step[key] = speed.step_flops(settings)
+        flops = of_step[key]
+        if flops is None:
+            return None
+        total += flops * run.steps
+    return total
+
+
+def _hours(left: Sequence[Run], done: Sequence[Run]) -> str:
+    """By the clock of the runs that are finished."""
+    trained = [run for run in done if run.steps]
+    seconds = sum(_seconds(run) for run in trained)
+    steps = sum(run.steps for run in trained)
+    if not steps:
+        return "How long that takes here is known once a run is finished."
+    hours = sum(run.steps for run in left) * seconds / steps / 3600
+    return (
+        f"A step took {seconds / steps:.3f} s in the {len(trained)} runs that are "
+        f"finished: {hours:,.1f} h for the rest, one run at a time."
+    )
+
+
+def _seconds(run: Run) -> float:
+    return json.loads((run.workdir / METRICS_FILE).read_text())["train/seconds"]

@@ -1,0 +1,130 @@
+"""The charts of a report."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from experiments.grid import Experiment
+from experiments.scores import Row
+from poseseg_jax.charts import ablation, differences, lines, tradeoff
+from poseseg_jax.charts.point import Point
+from poseseg_jax.coco.bootstrap import Interval
+from poseseg_jax.coco.crowding import OVERLAP_BUCKETS, PEOPLE_BUCKETS
+from poseseg_jax.coco.scoring import TASKS
+
+# Of a file, without .png -> what it shows, for who cannot see it.
+Names = Mapping[str, str]
+
+_INTERVAL = "95 % interval"
+_TIME = "eval/ms_per_image"
+_PARTS = {"all pictures": "{}/AP"} | {
+    f"{name.split('_')[1]} people": f"crowd/{name}/{{}}/AP" for name in PEOPLE_BUCKETS
+}
+
+
+def write(experiment: Experiment, rows: Sequence[Row], output: Path) -> Names:
+    """Draws what there is to draw; a chart of nothing is not there.
+
+    Returns:
+      The files, without .png, and what they show.
+    """
+    shown = [row for row in rows if not row.variant.is_step]
+    made: dict[str, tuple[str, bytes]] = {}
+    by_name = {row.variant.name: row for row in shown}
+    if by_name[experiment.baseline].by_seed:
+        drawn = [_row(row) for row in shown]
+        baseline = experiment.baseline
+        made["scores"] = (
+            f"AP of every variant, and its difference to {baseline}",
+            ablation.forest(drawn, baseline=baseline, interval=_INTERVAL),
+        )
+        made["crowding"] = (
+            f"Differences to {baseline} by number of people and overlap",
+            differences.by_crowding(
+                drawn,
+                baseline=baseline,
+                buckets={"people": PEOPLE_BUCKETS, "overlap": OVERLAP_BUCKETS},
+                interval=_INTERVAL,
+            ),
+        )
+    if experiment.along and any(row.by_seed for row in rows):
+        what = f"AP along {experiment.along}"
+        made["along"] = what, _along(experiment, rows)
+    if experiment.against_time and any(row.values(_TIME) for row in shown):
+        made["time"] = "AP against time per picture", _against_time(shown)
+    for name in ("scores", "crowding", "along", "time"):
+        (output / f"{name}.png").unlink(missing_ok=True)
+        if name in made:
+            (output / f"{name}.png").write_bytes(made[name][1])
+    return {name: words for name, (words, _) in made.items()}
+
+
+def _row(row: Row) -> ablation.Row:
+    keys = [f"{task}/AP" for task in TASKS]
+    return ablation.Row(
+        name=row.variant.name,
+        scores={key: row.values(key) for key in keys},
+        differences={
+            key: _point(one) for key, one in row.to_baseline.items() if row.counts(key)
+        },
+    )
+
+
+def _point(one: Interval | None) -> Point | None:
+    return one and Point(one.value, one.low, one.high)
+
+
+def _spread(row: Row, key: str) -> Point | None:
+    """The mean over seeds, and one standard deviation to either side."""
+    mean, deviation = row.mean(key), row.deviation(key)
+    if mean is None:
+        return None
+    if deviation is None:
+        return Point(mean)
+    return Point(mean, mean - deviation, mean + deviation)
+
+
+def _along(experiment: Experiment, rows: Sequence[Row]) -> bytes:
+    """A panel for each task and head count; a line for each series of variants."""
+    names = list(
+        dict.fromkeys(row.variant.series for row in rows if row.variant.series)
+    )
+    panels = [
+        lines.Panel(
+            f"{task}, {part}",
+            [
+                lines.Series(
+                    name,
+                    {
+                        row.variant.at: _spread(row, key.format(task))
+                        for row in rows
+                        if row.variant.series in (name, "")
+                        and row.variant.at is not None
+                    },
+                )
+                for name in names
+            ],
+        )
+        for task in TASKS
+        for part, key in _PARTS.items()
+    ]
+    return lines.lines(
+        panels,
+        title=experiment.title,
+        x_label=experiment.along,
+        interval="standard deviation over seeds",
+    )
+
+
+def _against_time(rows: Sequence[Row]) -> bytes:
+    variants = [
+        tradeoff.Variant(
+            row.variant.name,
+            float(np.mean(row.values(_TIME))),
+            {task: _spread(row, f"{task}/AP") for task in TASKS},
+        )
+        for row in rows
+        if row.values(_TIME)
+    ]
+    return tradeoff.scatter(variants, interval="standard deviation over seeds")

@@ -1,0 +1,131 @@
+"""The page that lists all experiments, made of their reports.
+
+    python -m experiments.readme
+
+writes experiments/README.md: of every experiment the question, the command, what was
+said of it before, and what came out, as experiments/reports/NAME/summary.json says.
+"""
+
+import ast
+import importlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from absl import app
+
+from experiments.grid import Experiment
+from experiments.report import SUMMARY_FILE
+from poseseg_jax import markdown
+
+FOLDER = Path(__file__).resolve().parent
+PAGE = FOLDER / "README.md"
+NAMES = (
+    "bias_ablation",
+    "feedback_transfer",
+    "multi_task",
+    "representation",
+    "refinement",
+    "backbone",
+    "losses",
+    "test_time",
+)
+# Without runs of their own: their reports are elsewhere.
+_OTHERS = {
+    "oracle": "[docs/representation.md](../docs/representation.md)",
+    "small_persons": "[docs/data.md](../docs/data.md)",
+}
+_HEAD = """# Experiments
+
+What a choice does to the scores. Every script trains a grid of runs, one after the other or several at a time, and
+writes a report of what ran: tables with the mean and the standard deviation over seeds, differences to a baseline with
+bootstrap intervals over pictures and seeds, AP by head count and by overlap, charts, the command, versions and commit.
+`python -m experiments.readme` makes this page from the reports.
+
+```bash
+python -m experiments.bias_ablation --output=runs/bias_ablation --preset=tiny --dry_run
+python -m experiments.bias_ablation --output=runs/bias_ablation --preset=tiny --jobs=2
+python -m experiments.bias_ablation --output=runs/bias_coco --config.data.root=coco --gpus=0,1,2,3
+```
+
+`--dry_run` says what would be run and what it costs. Started again, a grid skips what is finished and goes on with what is
+not; a run that fails is reported, and does not stop the others. `--preset=tiny` runs anywhere, on drawn people: it shows
+that the machinery works, and says little of photographs. `--config.x=y` sets a field of every run. A run on a CPU that
+shares its cores (`--jobs=2`) is not the same to the last digit as one that has them alone: compare runs of one way.
+"""
+
+
+def page() -> str:
+    """The text of experiments/README.md."""
+    experiments = [_load(name) for name in NAMES]
+    rows = [[f"[{e.name}](#{e.name})", e.question, _outcome(e.name)] for e in experiments]
+    rows += [
+        [f"`{name}`", _first_line(name), f"see {where}"]
+        for name, where in _OTHERS.items()
+    ]
+    head = ["script", "question", "what came out"]
+    parts = [_HEAD, markdown.table(head, rows, words=3)]
+    parts += [_section(experiment) for experiment in experiments]
+    return "\n".join(parts)
+
+
+def _load(name: str) -> Experiment:
+    return importlib.import_module(f"experiments.{name}").EXPERIMENT
+
+
+def _section(experiment: Experiment) -> str:
+    name = experiment.name
+    report = FOLDER / "reports" / name / "report.md"
+    return "\n".join(
+        [
+            f"## {name}\n",
+            f"**{experiment.question}**\n",
+            f"{_rest(name)}\n",
+            f"Said before: {experiment.expected}\n",
+            "```bash",
+            f"python -m experiments.{name} --output=runs/{name} --preset=tiny",
+            "```\n",
+            f"What came out: {_outcome(name)}"
+            + (f" [The report](reports/{name}/report.md)." if report.exists() else ""),
+            "",
+        ]
+    )
+
+
+def _outcome(name: str) -> str:
+    summary = _summary(name)
+    if summary is None:
+        return "not run yet."
+    what = "drawn people" if summary["data"] == "embedded" else summary["data"]
+    return f"On {what}, {summary['finished']} runs. {summary['outcome']}"
+
+
+def _summary(name: str) -> dict[str, Any] | None:
+    path = FOLDER / "reports" / name / SUMMARY_FILE
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _paragraphs(name: str) -> Iterator[str]:
+    """Of a module's docstring, without its indented commands."""
+    text = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text())) or ""
+    for paragraph in text.split("\n\n"):
+        if not paragraph.startswith("    "):
+            yield " ".join(paragraph.split())
+
+
+def _first_line(name: str) -> str:
+    return next(_paragraphs(name))
+
+
+def _rest(name: str) -> str:
+    return "\n\n".join(list(_paragraphs(name))[1:])
+
+
+def _main(_) -> None:
+    PAGE.write_text(page())
+    print(PAGE)
+
+
+if __name__ == "__main__":
+    app.run(_main)
