@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from experiments.grid import CONFIG, Changes, Run
-from poseseg_jax import config as config_lib
 from poseseg_jax import workdir as workdir_lib
 from poseseg_jax.disk import write_whole
+from poseseg_jax.fields import differences
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RECORD_FILE = "run.json"
@@ -100,7 +100,7 @@ def record(run: Run) -> dict[str, Any]:
 
 
 def _check_same(run: Run, old: Mapping[str, Any]) -> None:
-    changes = config_lib.differences(old, _plain(run.config))
+    changes = differences(old, _plain(run.config))
     wrong = [f"{k}: {v}" for k, v in changes.items() if not k.startswith(_PLACES)]
     if wrong:
         raise ValueError(

@@ -38,28 +38,34 @@ _OTHERS = {
 }
 _HEAD = """# Experiments
 
-What a choice does to the scores. Every script trains a grid of runs, one after the other or several at a time, and
-writes a report of what ran: tables with the mean and the standard deviation over seeds, differences to a baseline with
-bootstrap intervals over pictures and seeds, AP by head count and by overlap, charts, the command, versions and commit.
+What a choice does to the scores. Every script trains a grid of runs, one after the
+other or several at a time, and writes a report of what ran: the mean and the standard
+deviation over seeds, differences to a baseline with bootstrap intervals over pictures
+and seeds, AP by head count and by overlap, charts, the command, versions and commit.
 `python -m experiments.readme` makes this page from the reports.
 
 ```bash
-python -m experiments.bias_ablation --output=runs/bias_ablation --preset=tiny --dry_run
-python -m experiments.bias_ablation --output=runs/bias_ablation --preset=tiny --jobs=2
-python -m experiments.bias_ablation --output=runs/bias_coco --config.data.root=coco --gpus=0,1,2,3
+python -m experiments.bias_ablation --output=runs/bias --preset=tiny --dry_run
+python -m experiments.bias_ablation --output=runs/bias --preset=tiny --jobs=2
+python -m experiments.bias_ablation --output=runs/coco --config.data.root=coco
 ```
 
-`--dry_run` says what would be run and what it costs. Started again, a grid skips what is finished and goes on with what is
-not; a run that fails is reported, and does not stop the others. `--preset=tiny` runs anywhere, on drawn people: it shows
-that the machinery works, and says little of photographs. `--config.x=y` sets a field of every run. A run on a CPU that
-shares its cores (`--jobs=2`) is not the same to the last digit as one that has them alone: compare runs of one way.
+`--dry_run` says what would be run and what it costs. Started again, a grid skips what
+is finished and goes on with what is not; a run that fails is reported, and does not
+stop the others. `--preset=tiny` runs anywhere, on drawn people: it shows that the
+machinery works, and says little of photographs. `--config.x=y` sets a field of every
+run; `--gpus=0,1` has a run at a time on each of two GPUs. Runs that share the cores of
+a CPU (`--jobs=2`) are not the same to the last digit as runs that have them alone:
+compare runs of one way.
 """
 
 
 def page() -> str:
     """The text of experiments/README.md."""
     experiments = [_load(name) for name in NAMES]
-    rows = [[f"[{e.name}](#{e.name})", e.question, _outcome(e.name)] for e in experiments]
+    rows = [
+        [f"[{e.name}](#{e.name})", e.question, _outcome(e.name)] for e in experiments
+    ]
     rows += [
         [f"`{name}`", _first_line(name), f"see {where}"]
         for name, where in _OTHERS.items()

@@ -12,7 +12,7 @@ import itertools
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import numpy as np
 from absl import app, flags
 
 from poseseg_jax import averaging, devices, hosts, inference
+from poseseg_jax import changes as changes_lib
 from poseseg_jax import config as config_lib
 from poseseg_jax.coco import bootstrap, results
 from poseseg_jax.coco.results import Results
@@ -39,13 +40,18 @@ _log = logging.getLogger("poseseg_jax.evaluate")  # __name__ is __main__ for a c
 
 def run_split(
     detect: Detect, variables: Variables, prepared: Prepared, settings: Settings
-) -> Results:
+) -> tuple[Results, float | None]:
     """Finds the people of every picture of the validation split.
 
     The device works on the next batch while the host writes the last one's masks. Of
     several hosts each has its part of every batch, and all have all results.
+
+    Returns:
+      The results, and milliseconds for a picture: from the first batch's end, with
+      which the program is compiled and the pipeline full, to the last one's. None if
+      there is no second batch.
     """
-    pictures = []
+    pictures, since = [], None
     for batch, instances in _ahead(_batches(prepared, settings), detect, variables):
         instances = devices.own_rows(instances)
         for row in np.flatnonzero(batch.is_real):
@@ -57,13 +63,16 @@ def run_split(
                 person_stride=settings.representation.person_stride,
             )
             pictures.append((one.keypoints, one.segm))
+        since = time.monotonic() if since is None else since
+    later = len(prepared.val) - settings.eval.batch_size
+    seconds = time.monotonic() - since if since is not None and later > 0 else None
     found = Results([], [])
     # Hosts take turns with the pictures; only at the end some may have none left.
     for turn in itertools.zip_longest(*hosts.gathered(pictures), fillvalue=([], [])):
         for keypoints, segm in turn:
             found.keypoints.extend(keypoints)
             found.segm.extend(segm)
-    return found
+    return found, None if seconds is None else round(1000 * seconds / later, 3)
 
 
 def _batches(prepared: Prepared, settings: Settings) -> Iterator[Batch]:
@@ -98,7 +107,7 @@ def evaluate(
     step: int | None = None,
     best: bool = False,
     resamples: int = 0,
-    **changes: object,
+    changes: Mapping[str, Any] | None = None,
 ) -> Scores:
     """Evaluates a trained workdir and writes the files of the evaluation.
 
@@ -109,7 +118,8 @@ def evaluate(
       step: of the checkpoint; None: the latest.
       best: whether to take instead the one with the best keypoints AP in the run.
       resamples: draws of the bootstrap; 0: no intervals.
-      changes: other values for fields of `eval` in the run's config.
+      changes: other values for fields of `decode` and `eval` of the run's config, by
+        name, as {"eval.flip": True}.
 
     Returns:
       The metrics, as in metrics.json.
@@ -122,11 +132,11 @@ def evaluate(
     if resamples < 0:
         raise ValueError(f"--bootstrap is {resamples}; expected draws, 0 or more.")
     trained = inference.restore(workdir, step=step, best=best)
-    settings = config_lib.with_eval(trained.settings, **changes)
+    settings = config_lib.with_changes(trained.settings, changes or {})
     prepared = _prepare(settings, annotations, images)
     start = time.monotonic()
     detect = inference.make_detect(settings)
-    found = run_split(detect, trained.variables, prepared, settings)
+    found, ms_per_image = run_split(detect, trained.variables, prepared, settings)
     seconds = time.monotonic() - start
     judged = judge(found, prepared.val_annotations)
     metrics = judged.scores | {
@@ -134,6 +144,7 @@ def evaluate(
         "eval/images": len(prepared.val),
         "eval/views": len(_views(settings)),
         "eval/seconds": round(seconds, 3),
+        "eval/ms_per_image": ms_per_image,
     }
     intervals = None
     if resamples and judged.matches:
@@ -173,13 +184,6 @@ def _of_training(path: Path, step: int) -> Scores:
     return {key: metrics[key] for key in metrics if key.startswith("train/")}
 
 
-def _numbers(words: list[str]) -> tuple[float, ...]:
-    try:
-        return tuple(float(word) for word in words)
-    except ValueError:
-        raise ValueError(f"--scales is {words}; expected numbers, as 0.8,1") from None
-
-
 def _step(word: str | None) -> int | None:
     if word is None or word == "best":
         return None
@@ -193,9 +197,10 @@ def _main(_) -> None:
     given = flags.FLAGS
     output = Path(given.output or given.workdir)
     try:
-        changes: dict[str, Any] = {} if given.flip is None else {"flip": given.flip}
-        if given.scales:
-            changes["scales"] = _numbers(given.scales)
+        words = list(given.set or ())
+        words += [] if given.flip is None else [f"eval.flip={given.flip}"]
+        words += [f"eval.scales={given.scales}"] if given.scales else []
+        changes = changes_lib.read(words)
         with full_disk_explained(output, "Make room, and give the same command again."):
             metrics = evaluate(
                 Path(given.workdir),
@@ -205,7 +210,7 @@ def _main(_) -> None:
                 step=_step(given.step),
                 best=given.step == "best",
                 resamples=given.bootstrap,
-                **changes,
+                changes=changes,
             )
     except (ValueError, OSError) as error:
         raise SystemExit(f"{type(error).__name__}: {error}") from None
@@ -226,8 +231,12 @@ if __name__ == "__main__":
     flags.DEFINE_integer(
         "bootstrap", 0, "Draws of pictures for 95 % intervals of the scores; 0: none."
     )
-    flags.DEFINE_bool("flip", None, "See pictures mirrored too; default: eval.flip.")
-    flags.DEFINE_list(
-        "scales", None, "Sizes at which to see them; default: eval.scales."
+    flags.DEFINE_multi_string(
+        "set",
+        None,
+        "Another value for a field of `decode` or `eval` of the run's config, as "
+        "decode.snap_radius=10; as often as you like.",
     )
+    flags.DEFINE_bool("flip", None, "Short for --set=eval.flip=...")
+    flags.DEFINE_string("scales", None, "Short for --set=eval.scales=..., as 0.8,1.")
     app.run(_main)

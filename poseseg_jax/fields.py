@@ -34,13 +34,23 @@ def check_names(group: str, given: Iterable[str], expected: Iterable[str]) -> No
     """
     given, expected = list(given), list(expected)
     for name in given:
-        if name not in expected:
-            raise ValueError(
-                f"There is no field {name!r} in {group}; {hint(name, expected)}"
-            )
+        check_name(group, name, expected)
     missing = [name for name in expected if name not in given]
     if missing:
         raise ValueError(f"{group} lacks {missing}; every field is in configs/base.py.")
+
+
+def check_name(group: str, name: str, expected: Iterable[str]) -> None:
+    """Refuses a name that is not expected.
+
+    Raises:
+      ValueError: with what may have been meant.
+    """
+    expected = list(expected)
+    if name not in expected:
+        raise ValueError(
+            f"There is no field {name!r} in {group}; {hint(name, expected)}"
+        )
 
 
 def hint(name: str, known: Iterable[str]) -> str:

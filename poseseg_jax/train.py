@@ -118,6 +118,7 @@ def _train(
         return judged, judged.scores | {
             "train/steps": training.step,
             "train/seconds": round(training.seconds, 1),
+            "eval/ms_per_image": training.ms_per_image,
         }
 
 
@@ -139,6 +140,7 @@ class _Training:
         self._state = beginning.state(settings)
         self._owes_scores = False  # of a step at which evaluation was interrupted
         self.step, self.seconds = 0, 0.0
+        self.ms_per_image: float | None = None  # of the last evaluation
         self._ledger = Ledger(0)
         if checkpoints.latest_step() is None:
             _log.info("%s is empty: starting anew.", checkpoints.directory)
@@ -225,7 +227,7 @@ class _Training:
     def evaluate(self, logbook: Logbook) -> judging.Judged:
         """Scores of the averaged parameters on the validation split."""
         variables = {"params": self._state.ema, "batch_stats": self._state.batch_stats}
-        found = evaluate.run_split(
+        found, self.ms_per_image = evaluate.run_split(
             self._detect, variables, self._prepared, self._settings
         )
         judged = judging.judge(found, self._prepared.val_annotations)

@@ -1,6 +1,7 @@
 """Every command starts, says what it takes, and complains in words."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -22,7 +23,7 @@ PROMISED = {
     },
     "poseseg_jax.evaluate": {
         *("workdir", "annotations", "images", "output", "step"),
-        *("bootstrap", "flip", "scales"),
+        *("bootstrap", "flip", "scales", "set"),
     },
     "poseseg_jax.data.bias": {
         *("annotations", "output", "seed", "reductions", "count"),
@@ -177,6 +178,7 @@ def is_at_work(process: str) -> bool:
 def test_evaluate_is_a_command(ground, tmp_path):
     flags = [f"--workdir={ground.finished}", f"--output={tmp_path}", "--step=2"]
     flags += ["--bootstrap=2", "--scales=0.5", "--noflip"]
+    flags += ["--set=decode.max_people=1", "--set=eval.overlays=1"]
     done = documented.run("poseseg_jax.evaluate", *flags, env=ground.environment())
     assert done.returncode == 0, done.stderr
     assert re.search(r"^AP +0\.0 \[0\.0, ", done.stdout, re.M)
@@ -184,9 +186,13 @@ def test_evaluate_is_a_command(ground, tmp_path):
     metrics = (tmp_path / "metrics.json").read_text()
     assert '"eval/step": 2' in metrics
     assert '"eval/views": 1' in metrics
+    found = json.loads((tmp_path / "results_segm.json").read_text())
+    images = [person["image_id"] for person in found]
+    assert len(images) == len(set(images)) > 0
+    assert len(list((tmp_path / "overlays").iterdir())) == 1
 
 
 def test_a_scale_that_is_no_number_is_refused_in_words(ground, tmp_path):
     flags = [f"--workdir={ground.finished}", f"--output={tmp_path}", "--scales=1,big"]
     done = documented.run("poseseg_jax.evaluate", *flags)
-    assert_in_words(done, "--scales", "big")
+    assert_in_words(done, "eval.scales is '1,big'", "expected numbers")

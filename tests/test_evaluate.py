@@ -148,7 +148,8 @@ def test_the_truth_scores_one_whatever_the_batch_size(ground):
         config["eval"]["batch_size"] = size
         settings = config_lib.parse(config)
         detect, sizes = perfect_detect(settings, prepared)
-        found[size] = evaluate.run_split(detect, {}, prepared, settings)
+        found[size], ms_per_image = evaluate.run_split(detect, {}, prepared, settings)
+        assert (ms_per_image is None) == (size >= NUM_VAL)
         assert sizes == [size] * -(-NUM_VAL // size)
     assert all(results == found[1] for results in found.values())
     scores = judging.judge(found[1], prepared.val_annotations).scores
@@ -166,7 +167,7 @@ def test_the_network_finds_the_same_whatever_the_batch_size(ground):
     trained = inference.restore(ground.finished)
     prepared = prepare(settings.data)
     detect = inference.make_detect(settings)
-    found = evaluate.run_split(detect, trained.variables, prepared, settings)
+    found, _ = evaluate.run_split(detect, trained.variables, prepared, settings)
     expected = json.loads((ground.finished / RESULTS[0]).read_text())
     assert len(found.keypoints) == len(expected) == len(found.segm)
     for one, other in zip(found.keypoints, expected, strict=True):
@@ -223,7 +224,9 @@ def test_pictures_without_annotations_get_results_and_no_scores(ground, tmp_path
 def test_averaging_can_be_asked_for_and_is_not_the_run_s_own(ground, tmp_path):
     workdir = ground.copy(tmp_path / "run")
     plain = read_metrics(workdir)
-    metrics = evaluate.evaluate(workdir, flip=True, scales=(0.5,))
+    metrics = evaluate.evaluate(
+        workdir, changes={"eval.flip": True, "eval.scales": (0.5,)}
+    )
     assert metrics["eval/views"] == 2
     assert "train/steps" in plain
     assert "train/steps" not in metrics
@@ -231,12 +234,45 @@ def test_averaging_can_be_asked_for_and_is_not_the_run_s_own(ground, tmp_path):
     assert own["eval/views"] == 1
 
 
+def test_another_decoder_can_be_asked_for_and_is_not_the_run_s_own(ground, tmp_path):
+    before = all_files(ground.finished)
+    changes = {"decode.max_people": 1, "eval.batch_size": 2}
+    metrics = evaluate.evaluate(ground.finished, output=tmp_path, changes=changes)
+    found = json.loads((tmp_path / RESULTS[0]).read_text())
+    assert len({person["image_id"] for person in found}) == len(found)
+    assert "train/steps" not in metrics
+    assert metrics["eval/ms_per_image"] > 0
+    assert all_files(ground.finished) == before
+
+
+def test_the_first_batch_is_left_out_of_the_time_for_a_picture(ground, monkeypatch):
+    """It has the program to be compiled, and nothing to be done beside it."""
+    config = ground.config()
+    config["eval"]["batch_size"] = 1
+    settings = config_lib.parse(config)
+    prepared = prepare(settings.data)
+    truth, sizes = perfect_detect(settings, prepared)
+    seconds = 0.0
+
+    def detect(variables, images):
+        nonlocal seconds
+        seconds += 0.25 if sizes else 100.0
+        return truth(variables, images)
+
+    monkeypatch.setattr(evaluate.time, "monotonic", lambda: seconds)
+    _, ms_per_image = evaluate.run_split(detect, {}, prepared, settings)
+    # The second batch starts before the first one's results are written.
+    assert ms_per_image == pytest.approx(250 * (NUM_VAL - 2) / (NUM_VAL - 1), abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"resamples": -1}, "--bootstrap is -1"),
-        ({"scales": ()}, "eval.scales is"),
-        ({"overlays": -1}, "eval.overlays is -1"),
+        ({"changes": {"eval.scales": ()}}, "eval.scales is"),
+        ({"changes": {"eval.overlays": -1}}, "eval.overlays is -1"),
+        ({"changes": {"decode.snap_radius": -1.0}}, "decode.snap_radius is -1"),
+        ({"changes": {"model.neck": "fpn"}}, "model.neck shapes the network"),
     ],
 )
 def test_nonsense_is_refused_before_anything_is_done(
