@@ -4,6 +4,7 @@ A forest plot: a row for each variant, and in every row its scores and, beside t
 its difference to the baseline with the interval. What is not told apart is pale.
 """
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -116,7 +117,7 @@ def _draw_scores(
             look = {"style": "italic", "ha": "center", "backgroundcolor": paper}
             _write(axis, 0.5, place, row.note, **look)
             continue
-        mean = sum(seeds) / len(seeds)
+        mean = statistics.fmean(seeds)
         axis.plot(
             seeds,
             [place] * len(seeds),

@@ -14,7 +14,7 @@ from poseseg_jax.charts import style
 from poseseg_jax.charts.ablation import TASKS, Row, check
 from poseseg_jax.charts.point import Point
 
-_ROW = 0.27  # inches
+_ROW = 0.31  # inches
 _BETTER, _WORSE = to_rgb("#0072B2"), to_rgb("#D55E00")
 _LEAST = 0.01  # the end of the scale, at least: a point. Less is noise, enlarged
 _FULL = 0.7  # of a colour lets dark print be read on it

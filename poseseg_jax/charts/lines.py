@@ -198,19 +198,22 @@ def _write_heading(
         handles.append(Line2D([], [], color=style.FAINT, lw=1))
         labels.append(style.name(interval, 60))
     lengths = [_KEY + len(label) for label in labels]
-    columns = max(1, _LINE // max(lengths)) if sum(lengths) > _LINE else len(labels)
-    lines = -(-len(labels) // columns)
-    words = style.name(title, 90)
-    # The layout leaves room for a title alone, so the title is as high as both.
-    look = {"color": style.INK, "fontsize": 12}
-    figure.suptitle(words + "\n" * lines, x=0.01, ha="left", **look)
-    below = 0.13 + 0.2 * (words.count("\n") + 1)  # inches
+    columns = len(labels) if sum(lengths) <= _LINE else _LINE // max(lengths)
+    columns = max(1, columns)
+    words, height = style.name(title, 90), figure.get_figheight()
+    below = 0.12 + 0.2 * (words.count("\n") + 1)  # inches, as all here
+    room = below + 0.2 * -(-len(labels) // columns)
+    # The layout knows of one thing above the panels; here are two.
+    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - room / height))
+    look: dict[str, Any] = {"color": style.INK, "fontsize": 12, "va": "top"}
+    figure.text(0.01, 1 - 0.12 / height, words, **look)
     figure.legend(
         handles,
         labels,
         loc="upper left",
-        bbox_to_anchor=(0, 1 - below / figure.get_figheight()),
+        bbox_to_anchor=(0, 1 - below / height),
         ncols=columns,
         frameon=False,
         fontsize=9,
+        labelcolor=style.INK,
     )

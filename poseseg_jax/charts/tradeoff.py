@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, BboxBase
 
 from poseseg_jax.charts import style
 from poseseg_jax.charts.point import Point
@@ -85,7 +85,7 @@ def scatter(
         raise ValueError("There is no variant to draw; expected one or more")
     figure = style.figure(9.0, 4.2 + 0.1 * max(0, len(variants) - 8))
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(tasks), squeeze=False)[0]
+    axes = list(figure.subplots(1, len(tasks), squeeze=False)[0])
     for place, (axis, task) in enumerate(zip(axes, tasks, strict=True)):
         times = [variant.milliseconds for variant in variants]
         style.spread(axis, times, log=log_x, margin=0.12)
@@ -196,7 +196,7 @@ def _name_dot(
     return Text.get_window_extent(best, renderer)
 
 
-def _shared(one: Bbox, other: Bbox) -> float:
+def _shared(one: BboxBase, other: BboxBase) -> float:
     """Area, square pixels."""
     both = Bbox.intersection(one, other)
     return 0.0 if both is None else both.width * both.height
