@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from poseseg_jax.charts.point import Point
+from poseseg_jax.charts.point import Point, over_seeds
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,14 @@ def test_what_is_no_score_is_refused(numbers, message):
 )
 def test_only_a_known_interval_leaves_out_zero(point, expected):
     assert point.leaves_out_zero == expected
+
+
+def test_seeds_are_drawn_as_their_mean_and_deviation():
+    point = over_seeds([0.3, 0.4, 0.5])
+    assert point is not None
+    assert (point.value, point.low, point.high) == pytest.approx((0.4, 0.3, 0.5))
+
+
+def test_one_seed_has_no_deviation_and_none_no_mean():
+    assert over_seeds([0.3]) == Point(0.3)
+    assert over_seeds([]) is None

@@ -1,6 +1,8 @@
 """A number that is drawn, and how sure it is."""
 
 import math
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -38,3 +40,17 @@ class Point:
         if self.low is None or self.high is None:
             return False
         return self.low > 0 or self.high < 0
+
+
+def over_seeds(scores: Sequence[float]) -> Point | None:
+    """The mean of some seeds' scores, and a standard deviation on either side of it.
+
+    The deviation is the sample's (n - 1). One seed has none, and no seed no mean.
+    """
+    if not scores:
+        return None
+    mean = statistics.fmean(scores)
+    if len(scores) == 1:
+        return Point(mean)
+    deviation = statistics.stdev(scores)
+    return Point(mean, mean - deviation, mean + deviation)

@@ -5,15 +5,20 @@ vision tell apart. Nothing here touches matplotlib's global state.
 """
 
 import io
+import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 INK = "#222222"
 PALE = "#6E6E6E"
 BAR = 0.8  # of the way from one bar to the next
 DASHES = (0, (5, 4))
-SERIES = ("#0072B2", "#D55E00", "#009E73")
+FAINT = "#B4B4B4"
+GRID = "#E4E4E4"
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#222222")
 _DPI = 150
 
 
@@ -45,9 +50,64 @@ def clean(axis: Any) -> None:
     axis.spines[["top", "right"]].set_visible(False)
     axis.spines[["left", "bottom"]].set_color(PALE)
     axis.tick_params(colors=PALE, labelcolor=INK)
-    axis.grid(axis="y", color="#E4E4E4", lw=0.8)
+    axis.grid(axis="y", color=GRID, lw=0.8)
     axis.set_axisbelow(True)
     axis.tick_params(axis="x", length=0)
+
+
+def name(text: str, width: int = 26) -> str:
+    """A user's name as matplotlib writes it: in lines, and a $ is no formula."""
+    lines = textwrap.wrap(text, width) or [""]
+    return "\n".join(lines).replace("$", r"\$")
+
+
+def signed(value: float) -> str:
+    """A difference of scores in points: three figures at most."""
+    points = 100 * value
+    text = f"{points:+.1f}" if abs(points) < 9.95 else f"{points:+.0f}"
+    return "0.0" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+
+
+def widen(
+    ends: Sequence[float], least: float, margin: float = 0.05
+) -> tuple[float, float]:
+    """Limits of an axis for these values, with a part of their span on either side.
+
+    They span a least at least: differences that mean nothing should not fill an axis.
+    """
+    low, high = min(ends, default=0.0), max(ends, default=0.0)
+    half = max((0.5 + margin) * (high - low), 0.5 * least)
+    return (low + high) / 2 - half, (low + high) / 2 + half
+
+
+def spread(axis: Any, numbers: Sequence[float], *, log: bool, margin: float) -> None:
+    """Lay these numbers, one at least, along x; logarithmic only if it matters.
+
+    Within a factor of 4 a logarithm looks straight, and its ticks are not round.
+    """
+    low, high = min(numbers), max(numbers)
+    if not log or high < 4 * low:
+        beyond = margin * (high - low) or 0.1 * abs(high) or 1.0
+        axis.set_xlim(low - beyond, high + beyond)
+        return
+    axis.set_xscale("log")
+    axis.set_xlim(low / (high / low) ** margin, high * (high / low) ** margin)
+    few = (1.0, 2.0, 5.0) if high < 500 * low else (1.0,)
+    axis.xaxis.set_major_locator(LogLocator(subs=few))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: written(x)))
+    axis.minorticks_off()
+
+
+def written(number: float) -> str:
+    """A number as a tick has it: 1,000 and 0.5."""
+    return f"{number:,.10g}"
+
+
+def heading(figure: Figure, title: str, legend: str) -> None:
+    """What a figure shows, and below it, pale, how to read it."""
+    figure.suptitle(name(title, 90), x=0.01, ha="left", color=INK, fontsize=12)
+    lines = "\n".join(name(line, 120) for line in legend.split("\n"))
+    figure.supxlabel(lines, x=0.01, ha="left", color=PALE, fontsize=9)
 
 
 def png(figure: Figure) -> bytes:
