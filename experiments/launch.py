@@ -139,7 +139,6 @@ class Process:
         self._log = (run.workdir / LOG_FILE).open("a")
         self._process = subprocess.Popen(
             words,
-            cwd=REPOSITORY,
             env=place.environment,
             stdout=self._log,
             stderr=subprocess.STDOUT,
