@@ -53,8 +53,17 @@ def check_name(group: str, name: str, expected: Iterable[str]) -> None:
         )
 
 
-def hint(name: str, known: Iterable[str]) -> str:
-    """Which of the known names may have been meant; all of them if none is near."""
+def hint(
+    name: str, known: Iterable[str], *, otherwise: Iterable[str] | None = None
+) -> str:
+    """Which of the known names may have been meant.
+
+    Args:
+      name: that is none of them.
+      known: names.
+      otherwise: what to list if none is near: all of them, or a part of them.
+    """
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {known}"
+    listed = known if otherwise is None else list(otherwise)
+    return f"did you mean {close[0]!r}?" if close else f"known: {listed}"

@@ -12,11 +12,10 @@ import sys
 from pathlib import Path
 
 from absl import app, flags
-from ml_collections import config_flags
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "Configuration file, with an optional preset after a colon."
-)
+from poseseg_jax import config_flag
+
+config_flag.define()
 # While data are prepared, or the last files are written.
 _INTERRUPTED = "Interrupted. The same command does again what was not finished."
 _COORDINATOR = flags.DEFINE_string(
@@ -35,10 +34,7 @@ def _main(_) -> None:
     from poseseg_jax import devices, hosts, judging, logbook, train
 
     logbook.speak()
-    try:
-        config = _CONFIG.value.to_dict()
-    except OSError as error:
-        raise SystemExit(f"There is no such config. {error}") from None
+    config = config_flag.given()
     try:
         if _COORDINATOR.value:
             address = _COORDINATOR.value
@@ -62,14 +58,5 @@ def _main(_) -> None:
         print(judging.report(metrics))
 
 
-def _parse(argv: list[str]) -> list[str]:
-    try:
-        return app.parse_flags_with_usage(argv)
-    except (AttributeError, KeyError) as error:
-        message = str(error.args[0]).replace("\n", " ")
-        raise SystemExit(f"The config has no such field: {message}") from None
-
-
 if __name__ == "__main__":
-    flags.mark_flag_as_required("config")
-    app.run(_main, flags_parser=_parse)
+    app.run(_main, flags_parser=config_flag.parse_flags)

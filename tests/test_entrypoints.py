@@ -71,33 +71,11 @@ def test_every_command_says_what_it_takes(module):
     assert len(done.stdout.splitlines()[0]) > len("flags:"), "it says what it does"
 
 
-CONFIG = "--config=configs/full.py:tiny"
-WORKDIR = "--workdir={tmp}/run"
-MISUSE = {
-    "nothing": ([], ["--workdir", "--config"]),
-    "no workdir": ([CONFIG], ["--workdir"]),
-    "no config": ([WORKDIR], ["--config"]),
-    "wrong path": (["--config=configs/none.py", WORKDIR], ["configs/none.py"]),
-    "wrong field": ([CONFIG, WORKDIR, "--config.train.sede=1"], ['"seed"', "sede"]),
-    "wrong group": ([CONFIG, WORKDIR, "--config.trian.seed=1"], ['"train"', "trian"]),
-    "wrong type": ([CONFIG, WORKDIR, "--config.train.seed=a"], ["train.seed=a"]),
-    "wrong flag": ([CONFIG, WORKDIR, "--seed=1"], ["'seed'"]),
-}
-
-
-@pytest.mark.parametrize("case", MISUSE)
-def test_a_misspelt_command_is_refused_in_words(tmp_path, case):
-    flags, words = MISUSE[case]
-    flags = [flag.format(tmp=tmp_path) for flag in flags]
-    assert_in_words(documented.run("poseseg_jax.main", *flags), *words)
-    assert not (tmp_path / "run").exists()
-
-
-def test_an_unknown_preset_is_refused(tmp_path):
-    flags = ["--config=configs/full.py:huge", f"--workdir={tmp_path / 'run'}"]
-    done = documented.run("poseseg_jax.main", *flags)
-    assert done.returncode == 1
-    assert "No preset 'huge'; there are ('', 'tiny')" in done.stderr
+def test_a_misspelt_command_is_refused_in_words():
+    """All that can be wrong with a config: tests/test_config_flag.py."""
+    done = documented.run("poseseg_jax.main")
+    assert_in_words(done, "--workdir has to be given", "--config has to be given")
+    assert_in_words(documented.run("poseseg_jax.main", "--sede=1"), "'sede'")
 
 
 def test_without_data_three_ways_to_give_some_are_named(tmp_path):

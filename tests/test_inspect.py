@@ -196,7 +196,7 @@ MISUSE = {
     "no data": (["--config=configs/full.py", "--output={tmp}/o"], ["data.root=DIR"]),
     "wrong field": (
         ["--config=configs/full.py", "--output={tmp}/o", "--config.train.sede=1"],
-        ["sede", '"seed"'],
+        ["'train.sede'", "'seed'"],
     ),
     "wrong ids": (
         ["--config=configs/full.py:tiny", "--output={tmp}/o", "--image_ids=1,b"],

@@ -18,10 +18,9 @@ import jax
 import numpy as np
 from absl import app, flags
 from grain.sources import RandomAccessDataSource
-from ml_collections import config_flags
 
 from poseseg_jax import config as config_lib
-from poseseg_jax import targets, visualize
+from poseseg_jax import config_flag, targets, visualize
 from poseseg_jax.config import Settings
 from poseseg_jax.data import pipeline, plausibility, statistics
 from poseseg_jax.data.decoding import Record, decode_record, name_of
@@ -252,12 +251,8 @@ def _main(_) -> None:
     speak()
     given = flags.FLAGS
     try:
-        config = given.config.to_dict()
-    except OSError as error:
-        raise SystemExit(f"There is no such config. {error}") from None
-    try:
         inspect(
-            config_lib.parse(config),
+            config_lib.parse(config_flag.given()),
             Path(given.output),
             split=given.split,
             pictures=given.pictures,
@@ -268,18 +263,8 @@ def _main(_) -> None:
         raise SystemExit(f"{type(error).__name__}: {error}") from None
 
 
-def _parse(argv: list[str]) -> list[str]:
-    try:
-        return app.parse_flags_with_usage(argv)
-    except (AttributeError, KeyError) as error:
-        message = str(error.args[0]).replace("\n", " ")
-        raise SystemExit(f"The config has no such field: {message}") from None
-
-
 if __name__ == "__main__":
-    config_flags.DEFINE_config_file(
-        "config", None, "Configuration file, with an optional preset after a colon."
-    )
+    config_flag.define()
     flags.DEFINE_string("output", None, "The folder to write into.", required=True)
     flags.DEFINE_enum("split", "train", SPLITS, "Which records.")
     flags.DEFINE_integer(
@@ -292,5 +277,4 @@ if __name__ == "__main__":
         lambda ids: all(image_id.isdecimal() for image_id in ids),
         message="expected numbers, as in 1,2",
     )
-    flags.mark_flag_as_required("config")
-    app.run(_main, flags_parser=_parse)
+    app.run(_main, flags_parser=config_flag.parse_flags)
