@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from configs import base
 from poseseg_jax import config as config_lib
 from poseseg_jax.coco.scoring import TASKS
 
@@ -86,14 +85,16 @@ class Run:
       seed: which of its runs.
       workdir: where it is kept.
       source: workdir of the run with which it begins, or which it evaluates.
+      file: of the config, with its preset.
       config: whole, as a run is given it.
-      changes: what of it differs from the config file.
+      changes: what of it differs from the file.
     """
 
     variant: Variant
     seed: int
     workdir: Path
     source: Path | None
+    file: str
     config: Mapping[str, Any]
     changes: Changes
 
@@ -112,9 +113,10 @@ def plan(
     experiment: Experiment,
     folder: Path,
     *,
+    file: str,
+    config: Mapping[str, Any],
+    overrides: Changes,
     seeds: int,
-    preset: str = "",
-    overrides: Changes | None = None,
 ) -> list[Run]:
     """All runs of an experiment, each after those that it needs.
 
@@ -123,9 +125,10 @@ def plan(
     Args:
       experiment: what to run.
       folder: below which every run has its own.
+      file: of the config with which all runs begin: PATH or PATH:PRESET.
+      config: what it holds, with the overrides.
+      overrides: fields that were set for all runs.
       seeds: runs of every variant: 0 ... seeds - 1.
-      preset: of the config: "" or "tiny".
-      overrides: of any field, in every run.
 
     Raises:
       ValueError: for a field that the experiment varies itself, for a config that makes
@@ -133,34 +136,38 @@ def plan(
     """
     if seeds < 1:
         raise ValueError(f"--seeds is {seeds}; expected 1 or more.")
-    shared = dict(experiment.tiny) if preset == "tiny" else {}
-    shared |= overrides or {}
-    config = base.get_config(preset)
-    config.update_from_flattened_dict(shared)
-    variants = experiment.variants(config)
-    _check(experiment, variants, overrides or {})
+    tiny = experiment.tiny if file.endswith(":tiny") else {}
+    shared = {**tiny, **overrides}
+    begun = ConfigDict(config)
+    begun.update_from_flattened_dict(shared)
+    variants = experiment.variants(begun)
+    _check(experiment, variants, overrides)
+    whole = _Shared(folder, file, begun, shared)
     return [
-        _run(experiment, variant, seed, folder, config, shared)
+        _run(experiment, variant, seed, whole)
         for seed in range(seeds)
         for variant in variants
     ]
 
 
-def _run(
-    experiment: Experiment,
-    variant: Variant,
-    seed: int,
-    folder: Path,
-    config: ConfigDict,
-    shared: Changes,
-) -> Run:
-    def workdir_of(name: str) -> Path:
-        return folder / name / f"seed{seed}"
+class _Shared(NamedTuple):
+    """What all runs have in common."""
 
-    changes = {**shared, **variant.changes, **dict.fromkeys(experiment.by_seed, seed)}
+    folder: Path
+    file: str
+    config: ConfigDict
+    changes: Changes
+
+
+def _run(experiment: Experiment, variant: Variant, seed: int, shared: _Shared) -> Run:
+    def workdir_of(name: str) -> Path:
+        return shared.folder / name / f"seed{seed}"
+
+    of_seed = dict.fromkeys(experiment.by_seed, seed)
+    changes = {**shared.changes, **variant.changes, **of_seed}
     if variant.after:
         changes["init.workdir"] = str(workdir_of(variant.after))
-    whole = config.copy_and_resolve_references()
+    whole = shared.config.copy_and_resolve_references()
     try:
         whole.update_from_flattened_dict(changes)
         config_lib.parse(whole.to_dict())
@@ -172,6 +179,7 @@ def _run(
         seed=seed,
         workdir=workdir_of(variant.name),
         source=workdir_of(source) if source else None,
+        file=shared.file,
         config=whole.to_dict(),
         changes=changes,
     )

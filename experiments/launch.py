@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from experiments.grid import CONFIG, Changes, Run
+from experiments.grid import Changes, Run
 from poseseg_jax import workdir as workdir_lib
 from poseseg_jax.disk import write_whole
 from poseseg_jax.fields import differences
@@ -48,15 +48,15 @@ class Place:
         return {**os.environ, **dict(self.variables)}
 
 
-def command(run: Run, preset: str) -> list[str]:
+def command(run: Run) -> list[str]:
     """What runs it, to be typed in the repository's root."""
     if run.variant.of:
         changes = [f"--set={flag(n, v)}" for n, v in run.variant.changes.items()]
         program = ["poseseg_jax.evaluate", f"--workdir={run.source}"]
         program += [f"--output={run.workdir}", *changes]
     else:
-        file = f"{CONFIG}:{preset}" if preset else CONFIG
-        program = ["poseseg_jax.main", f"--config={file}", f"--workdir={run.workdir}"]
+        program = ["poseseg_jax.main", f"--config={run.file}"]
+        program += [f"--workdir={run.workdir}"]
         program += [f"--config.{flag(n, v)}" for n, v in run.changes.items()]
     return ["python", "-m", *program]
 
@@ -109,10 +109,10 @@ def _check_same(run: Run, old: Mapping[str, Any]) -> None:
         )
 
 
-def start(run: Run, preset: str, place: Place) -> "Process":
+def start(run: Run, place: Place) -> "Process":
     """Starts a run, or goes on with it."""
     run.workdir.mkdir(parents=True, exist_ok=True)
-    words = command(run, preset)
+    words = command(run)
     about = {
         "command": shlex.join(words),
         "changes": _plain(run.variant.changes),

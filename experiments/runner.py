@@ -10,20 +10,21 @@ lets the runs at work save first.
 """
 
 import logging
+import shlex
 import signal
+import sys
 from pathlib import Path
 
 from absl import app, flags
-from ml_collections import config_flags
 
 from configs import base
 from experiments import costs, report, schedule
 from experiments.grid import CONFIG, Experiment, plan
+from poseseg_jax import config_flag
 from poseseg_jax.logbook import speak
 
-_log = logging.getLogger(__name__)
-
 _STOPPED = "Interrupted. The same command goes on with what is not finished."
+_COMPILED = ".compiled"  # beside the runs, which share it
 
 
 def main(experiment: Experiment) -> None:
@@ -35,34 +36,61 @@ def main(experiment: Experiment) -> None:
     flags.DEFINE_list("gpus", [], "GPUs with a run at a time on each, as 0,1,2.")
     flags.DEFINE_bool("dry_run", False, "Say what would be run, and what it costs.")
     flags.DEFINE_bool("report_only", False, "Report what is there; run nothing.")
-    config = config_flags.DEFINE_config_file("config", CONFIG, "Fields of every run.")
+    config_flag.define(
+        CONFIG,
+        help="Config with which all runs begin; --preset names its preset. "
+        "--config.GROUP.FIELD=VALUE sets a field of all of them.",
+    )
 
     def run(_) -> None:
         speak()
         logging.getLogger("experiments").setLevel(logging.INFO)
-        given = flags.FLAGS
-        overrides = dict(config_flags.get_override_values(given["config"]))
-        del config
-        output = Path(given.output)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            runs = plan(
-                experiment,
-                output / "runs",
-                seeds=given.seeds,
-                preset=given.preset,
-                overrides=overrides,
-            )
-            if given.dry_run:
-                print(costs.table(runs))
-                return
-            if not given.report_only:
-                places = schedule.places(given.jobs, given.gpus, output / "runs")
-                schedule.run_all(runs, given.preset, places)
-            print(report.write(experiment, runs, output, preset=given.preset))
+            _run(experiment, Path(flags.FLAGS.output))
         except KeyboardInterrupt:
-            raise SystemExit(_STOPPED) from None
-        except ValueError as error:
+            print(_STOPPED, file=sys.stderr)
+            raise SystemExit(130) from None
+        except (ValueError, OSError) as error:
             raise SystemExit(f"{type(error).__name__}: {error}") from None
 
-    app.run(run)
+    app.run(run, flags_parser=lambda argv: config_flag.parse_flags(_preset_set(argv)))
+
+
+def _run(experiment: Experiment, output: Path) -> None:
+    given = flags.FLAGS
+    runs = plan(
+        experiment,
+        output / "runs",
+        file=config_flag.path(),
+        config=config_flag.given(),
+        overrides=config_flag.overrides(),
+        seeds=given.seeds,
+    )
+    if given.dry_run:
+        print(costs.table(runs))
+        return
+    places = schedule.places(given.jobs, given.gpus, output / "runs" / _COMPILED)
+    if not given.report_only:
+        schedule.run_all(runs, places)
+    report.write(experiment, runs, output, command=_command(experiment))
+    print(f"{output / 'report.md'} tells what came out.")
+
+
+def _preset_set(argv: list[str]) -> list[str]:
+    """--preset=tiny is short for a colon behind the config."""
+    presets = [word for word in argv if word.startswith("--preset=")]
+    preset = "".join(presets[-1:]).partition("=")[2]
+    given = [word for word in argv if word.startswith("--config=")]
+    path = "".join(given[-1:]).partition("=")[2] or CONFIG
+    if not preset or preset not in base.PRESETS or ":" in path:
+        return argv
+    rest = [word for word in argv[1:] if word not in given]
+    return [argv[0], f"--config={path}:{preset}", *rest]
+
+
+def _command(experiment: Experiment) -> str:
+    """As it was typed, but for flags that say how, and not what, is run."""
+    how = ("--dry_run", "--report_only", "--jobs", "--gpus")
+    words = [word for word in sys.argv[1:] if not word.startswith(how)]
+    return shlex.join(["python", "-m", f"experiments.{experiment.name}", *words])

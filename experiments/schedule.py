@@ -43,7 +43,7 @@ def places(jobs: int, gpus: Sequence[str], compiled: Path) -> list[Place]:
     return [Place((shared, ("JAX_NUM_CPU_DEVICES", str(cores))))] * jobs
 
 
-def run_all(runs: Sequence[Run], preset: str, free: Sequence[Place]) -> None:
+def run_all(runs: Sequence[Run], free: Sequence[Place]) -> None:
     """Runs what is not finished. A failed run does not stop the others.
 
     Runs that need one that failed are not begun. If this is interrupted, those at work
@@ -51,18 +51,17 @@ def run_all(runs: Sequence[Run], preset: str, free: Sequence[Place]) -> None:
 
     Args:
       runs: in an order in which each comes after what it needs.
-      preset: of the config.
       free: where they may run.
 
     Raises:
       ValueError: if a folder holds a run of another config; before anything is begun.
     """
-    _Grid(runs, preset, free).run()
+    _Grid(runs, free).run()
 
 
 class _Grid:
-    def __init__(self, runs: Sequence[Run], preset: str, free: Sequence[Place]):
-        self._preset, self._free = preset, list(free)
+    def __init__(self, runs: Sequence[Run], free: Sequence[Place]):
+        self._free = list(free)
         self._count = len(runs)
         self._finished = {r.workdir for r in runs if launch.state(r) == "finished"}
         self._waiting = [r for r in runs if r.workdir not in self._finished]
@@ -104,6 +103,6 @@ class _Grid:
             if is_ready and not holder(run.workdir):
                 self._waiting.remove(run)
                 place = self._free.pop(0)
-                self._working.append(launch.start(run, self._preset, place))
+                self._working.append(launch.start(run, place))
                 return True
         return False

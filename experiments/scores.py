@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -78,8 +77,8 @@ def rows(runs: Sequence[Run], baseline: str, *, resamples: int) -> list[Row]:
         if not run.variant.is_step:
             drawn.setdefault(name, {})[run.seed] = _drawn(run, resamples)
     found = []
-    for variant in dict.fromkeys(run.variant for run in runs):
-        compare = functools.partial(_difference, drawn, after=variant.name)
+    for variant in {run.variant.name: run.variant for run in runs}.values():
+        compare = functools.partial(_difference, drawn, after=variant)
         found.append(
             Row(
                 variant,
@@ -108,12 +107,14 @@ def _truth(config: str) -> Path:
 
 
 def _difference(
-    drawn: Mapping[str, Mapping[int, Drawn]], *, before: str, after: str
-) -> Mapping[str, Any]:
-    """Over the seeds that both have."""
-    old, new = drawn.get(before, {}), drawn.get(after, {})
-    seeds = sorted(old.keys() & new.keys())
-    if before == after or not seeds:
+    drawn: Mapping[str, Mapping[int, Drawn]], *, before: str, after: Variant
+) -> Mapping[str, Interval | None]:
+    """In pairs where both are the same trained networks, over the seeds of both."""
+    old, new = drawn.get(before, {}), drawn.get(after.name, {})
+    if before == after.name or not old or not new:
         return {}
-    pairs = [old[seed] for seed in seeds], [new[seed] for seed in seeds]
-    return bootstrap.mean_difference(*pairs).by_key
+    is_paired = after.of == before
+    if is_paired:
+        old = {seed: old[seed] for seed in old if seed in new}
+    groups = [[of_seed[seed] for seed in sorted(of_seed)] for of_seed in (old, new)]
+    return bootstrap.group_difference(*groups, paired=is_paired).by_key

@@ -97,6 +97,11 @@ def given() -> dict[str, Any]:
     )
 
 
+def path() -> str:
+    """FILE[:PRESET] of the config."""
+    return _path_in(_argv) or ""
+
+
 def overrides() -> dict[str, Any]:
     """The fields that the command line set: "group.field" -> value."""
     return dict(config_flags.get_override_values(flags.FLAGS[_NAME]))
