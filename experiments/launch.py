@@ -145,7 +145,7 @@ class Process:
             stdin=subprocess.DEVNULL,
             # Ctrl-C is for this program, which tells its runs itself.
             start_new_session=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=end_with_parent,
         )
 
     @property
@@ -172,7 +172,7 @@ class Process:
         self._log.close()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Asks Linux to end this process, as by `kill`, when the one that started it dies.
 
     The runner could not tell its runs if it was killed itself.

@@ -14,6 +14,7 @@ from poseseg_jax.workdir import holder
 _log = logging.getLogger(__name__)
 
 _LOOK_EVERY = 0.2  # seconds
+_sleep = time.sleep
 
 
 def places(jobs: int, gpus: Sequence[str], compiled: Path) -> list[Place]:
@@ -75,7 +76,7 @@ class _Grid:
                 self._see_who_is_over()
                 self._give_up()
                 if not self._start_next():
-                    time.sleep(_LOOK_EVERY)
+                    _sleep(_LOOK_EVERY)
         finally:
             for process in self._working:
                 process.end()

@@ -1,0 +1,150 @@
+"""Grids of experiments: whole, in order, and fair."""
+
+import dataclasses
+import importlib
+
+import pytest
+
+from configs import base
+from experiments import readme
+from experiments.grid import Experiment, Variant, plan
+from poseseg_jax import config as config_lib
+from poseseg_jax.data.bias import REDUCTIONS
+
+SCRIPTS = readme.NAMES
+QUESTION = Experiment(
+    name="made_up",
+    title="Made up",
+    question="Which?",
+    expected="Nothing.",
+    baseline="one",
+    variants=lambda config: [
+        Variant("one"),
+        Variant("two", {"train.num_steps": config.train.num_steps // 2}, after="one"),
+    ],
+    tiny={"train.batch_size": 4},
+)
+
+
+def load(name) -> Experiment:
+    return importlib.import_module(f"experiments.{name}").EXPERIMENT
+
+
+def runs_of(experiment, folder, *, preset="tiny", seeds=1, **overrides):
+    overrides = {name.replace("__", "."): value for name, value in overrides.items()}
+    config = base.get_config(preset)
+    config.update_from_flattened_dict(overrides)
+    return plan(
+        experiment,
+        folder,
+        file=f"configs/full.py:{preset}" if preset else "configs/full.py",
+        config=config.to_dict(),
+        overrides=overrides,
+        seeds=seeds,
+    )
+
+
+@pytest.mark.parametrize("preset", base.PRESETS)
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_run_of_every_script_has_a_config_that_makes_sense(
+    name, preset, tmp_path
+):
+    experiment = load(name)
+    assert experiment.name == name
+    runs = runs_of(experiment, tmp_path, preset=preset, seeds=2)
+    for run in runs:
+        config_lib.parse(run.config)
+    assert len({run.workdir for run in runs}) == len(runs)
+    assert {run.seed for run in runs} == {0, 1}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_what_a_run_needs_comes_before_it_and_has_its_seed(name, tmp_path):
+    seen = {}
+    for run in runs_of(load(name), tmp_path, seeds=2):
+        assert run.source is None or seen[run.source] == run.seed
+        seen[run.workdir] = run.seed
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_variants_differ_from_the_baseline_and_from_each_other(name, tmp_path):
+    experiment = load(name)
+    made = [
+        (repr(run.config), repr(run.variant.changes) if run.variant.of else "")
+        for run in runs_of(experiment, tmp_path)
+    ]
+    assert len(set(made)) == len(made)
+
+
+def test_all_reductions_are_there_three_times_at_equal_steps(tmp_path):
+    runs = runs_of(load("bias_ablation"), tmp_path, seeds=3)
+    kinds = [(r.config["data"]["reduction_by"], r.config["data"]["reduction"]) for r in runs]
+    assert len(set(kinds)) == 1 + 3 * (len(REDUCTIONS) - 1)
+    assert len({run.steps for run in runs}) == 1
+    assert all(run.config["data"]["order_seed"] == run.seed for run in runs)
+
+
+@pytest.mark.parametrize("preset", base.PRESETS)
+def test_a_chain_has_as_many_steps_as_one_long_run(preset, tmp_path):
+    runs = runs_of(load("feedback_transfer"), tmp_path, preset=preset)
+    long = next(run.steps for run in runs if run.variant.name.startswith("one long"))
+    chains: dict[str, list] = {}
+    for run in runs:
+        if run.variant.series:
+            chains.setdefault(run.variant.series, []).append(run)
+    assert len(chains) == 4
+    for name, chain in chains.items():
+        assert sum(run.steps for run in chain) == long
+        removed = [run.config["data"]["reduction"] for run in chain]
+        assert removed == [30, 40, 50, 60, 70, 80]
+        ancestors = [run.config["init"]["workdir"] for run in chain]
+        expected = [""] + [str(run.workdir) for run in chain[:-1]]
+        assert ancestors == (expected if name != "nothing" else [""] * 6)
+
+
+def test_steps_that_do_not_divide_into_stages_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="100 does not divide into 6 stages"):
+        runs_of(load("feedback_transfer"), tmp_path, train__num_steps=100)
+
+
+def test_fields_are_set_in_every_run_and_go_before_those_of_the_preset(tmp_path):
+    runs = runs_of(QUESTION, tmp_path, seeds=2, train__batch_size=2, data__root="x")
+    assert [run.seed for run in runs] == [0, 0, 1, 1]
+    for run in runs:
+        assert run.config["train"]["batch_size"] == 2
+        assert run.changes["data.root"] == "x"
+    assert runs_of(QUESTION, tmp_path)[0].config["train"]["batch_size"] == 4
+    real = runs_of(QUESTION, tmp_path, preset="")[0]
+    assert real.config["train"]["batch_size"] == 32
+
+
+def test_changes_are_all_that_differs_from_the_file(tmp_path):
+    for run in runs_of(QUESTION, tmp_path, data__root="x"):
+        config = base.get_config("tiny")
+        config.update_from_flattened_dict(dict(run.changes))
+        assert config.to_dict() == run.config
+
+
+@pytest.mark.parametrize(
+    ("seeds", "overrides", "message"),
+    [
+        (0, {}, "--seeds is 0"),
+        (1, {"train__num_steps": 8}, "train.num_steps cannot be set: made_up sets"),
+        (1, {"train__seed": 1}, "train.seed cannot be set: made_up sets it itself"),
+        (1, {"train__image_size": 98}, "made_up, one: "),
+    ],
+)
+def test_what_cannot_be_run_is_refused(seeds, overrides, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        runs_of(QUESTION, tmp_path, seeds=seeds, **overrides)
+
+
+def test_an_evaluation_trains_nothing(tmp_path):
+    def variants(config):
+        del config
+        return [Variant("one"), Variant("two", {"eval.flip": True}, of="one")]
+
+    experiment = dataclasses.replace(QUESTION, variants=variants)
+    first, second = runs_of(experiment, tmp_path)
+    assert (first.steps, second.steps) == (7_000, 0)
+    assert second.source == first.workdir
