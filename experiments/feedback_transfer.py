@@ -17,7 +17,7 @@ from experiments.grid import Experiment, Variant
 from poseseg_jax.data.bias import REDUCTIONS
 
 _STAGES = tuple(filter(None, REDUCTIONS))
-_LAST = _STAGES[-1]
+_FIRST, _LAST = _STAGES[0], _STAGES[-1]
 _BASELINE = f"one long run, {_LAST} % removed"
 # What a stage takes from the one before.
 _WAYS: dict[str, dict[str, Any]] = {
@@ -29,7 +29,7 @@ _WAYS: dict[str, dict[str, Any]] = {
 
 
 def variants(config: ConfigDict) -> list[Variant]:
-    """Two long runs, and four chains of six stages.
+    """Two long runs, and four chains of six stages, of which they share the first.
 
     Raises:
       ValueError: if the steps do not divide into six stages.
@@ -49,24 +49,25 @@ def variants(config: ConfigDict) -> list[Variant]:
         "checkpoint.every_steps": steps,
         "optim.warmup_steps": min(config.optim.warmup_steps, steps // 10),
     }
+    first = f"stage {_FIRST}"
+    found.append(
+        Variant(first, {"data.reduction": _FIRST, **shared}, at=_FIRST, is_step=True)
+    )
     for way, changes in _WAYS.items():
-        for before, reduction in zip((None, *_STAGES[:-1]), _STAGES, strict=True):
-            is_first = before is None or not changes
+        before = first
+        for reduction in _STAGES[1:]:
             is_last = reduction == _LAST
             variant = Variant(
                 f"{way}, stage {reduction}",
-                {
-                    "data.reduction": reduction,
-                    **shared,
-                    **({} if is_first else changes),
-                },
-                after="" if is_first else f"{way}, stage {before}",
-                control="" if not is_last or not changes else f"nothing, stage {_LAST}",
+                {"data.reduction": reduction, **shared, **changes},
+                after=before if changes else "",
+                control=f"nothing, stage {_LAST}" if is_last and changes else "",
                 series=way,
                 at=reduction,
                 is_step=not is_last,
             )
             found.append(variant)
+            before = variant.name
     return found
 
 

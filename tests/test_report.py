@@ -1,0 +1,177 @@
+"""Reports of experiments: what stands in them is what ran."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from experiments import launch, outcome, report, scores
+from experiments.grid import Experiment, Variant
+from experiments.pretended import Habits, detect
+from poseseg_jax import judging
+from poseseg_jax.coco import annotations
+from poseseg_jax.coco.bootstrap import Interval
+from tests import tiny_run
+from tests.test_grid import runs_of
+
+COMMAND = "python -m experiments.made_up --output=o"
+# How small people may be to be found: the second sees more, the third as many.
+SEES = {"usual": 300.0, "better": 5.0, "the same": 300.0, "not run": 1.0}
+EXPERIMENT = Experiment(
+    name="made_up",
+    title="Eyes",
+    question="Do good eyes help?",
+    expected="They should.",
+    baseline="usual",
+    variants=lambda config: [
+        Variant(name, {"optim.ema": 0.5 + i / 10}, at=i, series="eyes")
+        for i, name in enumerate(SEES)
+    ],
+    along="eyes",
+)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    with tiny_run.ground(tmp_path_factory) as ground:
+        yield ground.drawn / "annotations/person_keypoints_train2017.json"
+
+
+@pytest.fixture(scope="module")
+def told(drawn, tmp_path_factory):
+    """A report of pretended detectors, two seeds each, one of which failed."""
+    output = tmp_path_factory.mktemp("report")
+    runs = runs_of(EXPERIMENT, output / "runs", seeds=2)
+    pictures = annotations.load(drawn).pictures
+    for run in runs:
+        if run.variant.name != "not run":
+            pretend(run, pictures, drawn)
+    failed = runs[-1].workdir
+    failed.mkdir(parents=True)
+    (failed / launch.RECORD_FILE).write_text(json.dumps({"failed": "It broke."}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scores, "_truth", lambda config: drawn)
+        patch.setattr(report, "_RESAMPLES", 100)
+        text = report.write(EXPERIMENT, runs, output, command=COMMAND)
+        again = report.write(EXPERIMENT, runs, output, command=COMMAND)
+    assert text == again == (output / "report.md").read_text()
+    return runs, output, text
+
+
+def pretend(run, pictures, truth):
+    seed = run.seed if run.variant.name != "the same" else run.seed + 10
+    habits = Habits(half_side=SEES[run.variant.name])
+    found = detect(pictures, habits, seed=seed)
+    run.workdir.mkdir(parents=True)
+    judging.write_results(run.workdir, found)
+    metrics = judging.judge(found, truth).scores | {
+        "train/steps": run.steps,
+        "eval/ms_per_image": 5.0,
+    }
+    (run.workdir / "metrics.json").write_text(json.dumps(metrics))
+    (run.workdir / "config.json").write_text(json.dumps(run.config))
+    record = {"commit": "abc", "device": "a CPU", "versions": {"python": "3"}}
+    (run.workdir / launch.RECORD_FILE).write_text(json.dumps(record))
+
+
+def table_row(text, heading, name):
+    lines = text[text.index(heading) :].splitlines()
+    row = next(line for line in lines if line.startswith(f"| {name} |"))
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def test_every_score_of_every_run_is_in_the_csv(told):
+    runs, output, _ = told
+    with (output / "results.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert [(line["variant"], line["seed"]) for line in lines] == [
+        (run.variant.name, str(run.seed)) for run in runs
+    ]
+    for run, line in zip(runs, lines, strict=True):
+        if line["state"] == "finished":
+            metrics = json.loads((run.workdir / "metrics.json").read_text())
+            for key, value in metrics.items():
+                assert line[key] == ("" if value is None else str(value))
+    assert [line["state"] for line in lines[3::4]] == ["new", "failed"]
+
+
+def test_the_table_has_mean_deviation_and_difference(told):
+    runs, _, text = told
+    by_name: dict[str, list[float]] = {}
+    for run in runs:
+        if launch.state(run) == "finished":
+            metrics = json.loads((run.workdir / "metrics.json").read_text())
+            by_name.setdefault(run.variant.name, []).append(metrics["keypoints/AP"])
+    before, after = (np.array(by_name[name]) * 100 for name in ("usual", "better"))
+    cells = table_row(text, "## Scores", "better")
+    assert cells[1] == "2"
+    assert cells[2] == f"{after.mean():.1f} ± {after.std(ddof=1):.1f}"
+    assert cells[3].split()[0] == f"{after.mean() - before.mean():+.1f}"
+    assert cells[-1] == "5.0"
+    assert table_row(text, "## Scores", "usual")[3] == "-"
+
+
+def test_what_is_told_apart_is_said_and_nothing_else(told):
+    _, output, text = told
+    summary = json.loads((output / "summary.json").read_text())
+    for said in (text, summary["outcome"]):
+        assert "Keypoints AP, beside `usual`: better `better` +" in said
+        assert "1 not told apart" in said
+        assert "worse" not in said.replace("no worse", "")
+    assert (summary["runs"], summary["finished"]) == (8, 6)
+
+
+def test_what_did_not_run_is_named(told):
+    _, _, text = told
+    assert table_row(text, "## Scores", "not run")[1:4] == ["0", "-", "-"]
+    assert "**Failed**: not run, seed 1: It broke." in text
+    assert "6 of 8 runs are finished" in text
+    assert COMMAND in text
+
+
+def test_charts_are_there_and_linked(told):
+    _, output, text = told
+    for name in ("scores", "crowding", "along"):
+        assert (output / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert f"({name}.png)" in text
+    assert not (output / "time.png").exists()
+
+
+def test_crowds_have_their_tables(told):
+    runs, _, text = told
+    metrics = json.loads((runs[0].workdir / "metrics.json").read_text())
+    metrics_1 = json.loads((runs[4].workdir / "metrics.json").read_text())
+    values = [m["crowd/people_1/segm/AP"] for m in (metrics, metrics_1)]
+    row = table_row(text, "| segm, people |", "usual")
+    assert row[1] == f"{100 * np.mean(values):.1f}"
+
+
+def test_a_report_of_nothing_says_so(tmp_path):
+    runs = runs_of(EXPERIMENT, tmp_path / "runs")
+    text = report.write(EXPERIMENT, runs, tmp_path, command=COMMAND)
+    assert "Nothing that could be compared is finished" in text
+    assert not list(tmp_path.glob("*.png"))
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["outcome"] == "No run is finished."
+
+
+@pytest.mark.parametrize(
+    ("interval", "words", "is_told"),
+    [
+        (Interval(0.012, 0.004, 0.02), "+1.2 [+0.4, +2.0]", True),
+        (Interval(-0.012, -0.02, -0.004), "-1.2 [-2.0, -0.4]", True),
+        (Interval(0.012, -0.004, 0.02), "+1.2 [-0.4, +2.0]", False),
+        (None, "-", False),
+    ],
+)
+def test_differences_are_points_with_their_interval(interval, words, is_told):
+    assert outcome.difference(interval) == words
+    assert outcome.is_told(interval) == is_told
+
+
+def test_what_a_variant_did_not_learn_is_not_scored():
+    variant = Variant("pose only", tasks=("keypoints",))
+    row = scores.Row(variant, {0: {"segm/AP": 0.1, "keypoints/AP": 0.2}}, {}, {})
+    assert row.values("segm/AP") == row.values("crowd/people_1/segm/AP") == []
+    assert row.values("keypoints/AP") == [0.2]
