@@ -24,7 +24,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from poseseg_jax import stored
+from poseseg_jax import layout, stored
 from poseseg_jax.disk import may_pass, write_whole
 from poseseg_jax.stored import LoaderState
 from poseseg_jax.structs import TrainState
@@ -32,7 +32,6 @@ from poseseg_jax.structs import TrainState
 _log = logging.getLogger(__name__)
 
 Metrics = Mapping[str, float | None]
-_METRICS = "metrics/metrics"  # where Orbax keeps them
 _BROKEN = "broken_checkpoints"
 
 
@@ -67,7 +66,7 @@ class Checkpoints:
     ):
         if keep < 1:
             raise ValueError(f"At least 1 checkpoint has to be kept, not {keep}.")
-        self.directory = Path(workdir).absolute() / "checkpoints"
+        self.directory = Path(workdir).absolute() / layout.CHECKPOINTS
         if not create and not self.directory.is_dir():
             raise ValueError(
                 f"{self.directory} does not exist: train first, with "
@@ -289,7 +288,7 @@ class Checkpoints:
 
     def _add_metrics(self, step: int, metrics: Metrics) -> None:
         """Writes them into a checkpoint that is there, which stays whole meanwhile."""
-        path = self.directory / str(step) / _METRICS
+        path = self.directory / str(step) / layout.METRICS_OF_CHECKPOINT
         path.parent.mkdir(exist_ok=True)
         write_whole(path, json.dumps(dict(metrics)))
         self._manager.reload()
@@ -300,7 +299,7 @@ class Checkpoints:
         Raises:
           ValueError: naming them, if they may not be removed.
         """
-        for path in self.directory.glob(f"[0-9]*/{_METRICS}"):
+        for path in layout.metrics_of_checkpoints(self.directory):
             try:
                 json.loads(path.read_bytes())
             except ValueError as error:

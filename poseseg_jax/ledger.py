@@ -58,8 +58,7 @@ class Ledger:
         self._step = step
         self._reports: list[dict[str, Any]] = place["reports"] if place else []
         self._before = place["seconds"] if place else 0.0
-        # Checkpoints of an earlier version do not tell.
-        self._waited = place.get("waited", 0.0) if place else 0.0
+        self._waited = place["waited"] if place else 0.0
         self._opened: float | None = time.monotonic()
         self._watcher = ThreadPoolExecutor(1)
         self._done: Future[float] | None = None  # when the last step was

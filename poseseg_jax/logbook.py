@@ -14,12 +14,11 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
+from poseseg_jax import layout
 from poseseg_jax.disk import write_whole
 from poseseg_jax.events import Events
 
 _log = logging.getLogger(__name__)
-
-METRICS_FILE = "metrics.jsonl"
 
 
 def speak(*, quietly: bool = False) -> None:
@@ -48,7 +47,7 @@ class Logbook:
     """
 
     def __init__(self, workdir: Path, *, first_step: int, num_steps: int):
-        self._path = workdir / METRICS_FILE
+        self._path = workdir / layout.LOG
         self._first_step = first_step
         _forget(self._path, lambda entry: entry["step"] > first_step)
         # TensorBoard hides what it has of this step and of all after it.

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from poseseg_jax import devices, hosts, stored
+from poseseg_jax import devices, hosts, layout, stored
 from poseseg_jax.checkpoint import Checkpoints, Metrics
 from poseseg_jax.stored import LoaderState
 from poseseg_jax.structs import TrainState
@@ -27,7 +27,7 @@ class SharedCheckpoints:
     """
 
     def __init__(self, workdir: Path, *, keep: int):
-        self.directory = workdir.absolute() / "checkpoints"
+        self.directory = workdir.absolute() / layout.CHECKPOINTS
         self._files: list[Checkpoints] = []
 
         def open_files() -> None:

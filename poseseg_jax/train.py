@@ -23,7 +23,6 @@ from poseseg_jax.config import Settings
 from poseseg_jax.data import pipeline
 from poseseg_jax.data.pipeline import TrainBatches
 from poseseg_jax.data.prepared import Prepared, prepare
-from poseseg_jax.disk import full_disk_explained
 from poseseg_jax.interruption import Interrupted, Interruption
 from poseseg_jax.ledger import Ledger
 from poseseg_jax.logbook import Logbook, Silence
@@ -79,10 +78,7 @@ def run(config: Mapping[str, Any], workdir: Path) -> Scores:
         devices.check_split("eval", settings.eval.batch_size)
         prepared = hosts.together(lambda: prepare(settings.data))
         judged, metrics = _train(config, settings, prepared, workdir)
-        with full_disk_explained(workdir, "Make room, and give the command again."):
-            hosts.told(
-                lambda: judging.write(workdir, judged, metrics, prepared, settings)
-            )
+        hosts.told(lambda: judging.write(workdir, judged, metrics, prepared, settings))
         return metrics
 
 

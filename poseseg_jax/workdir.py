@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from poseseg_jax import layout
 from poseseg_jax.disk import full_disk_explained, is_full, write_whole
 from poseseg_jax.fields import differences
 
@@ -18,7 +19,6 @@ _log = logging.getLogger(__name__)
 CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.json"
 LOCK_FILE = ".lock"
-_LOG_FILE = "metrics.jsonl"  # as logbook.py calls it
 
 # What may differ when a run goes on: it changes nothing of what has been learned.
 _FREE = (
@@ -124,16 +124,17 @@ def allowed_changes(workdir: Path, config: Mapping[str, Any]) -> dict[str, str]:
     """What differs between a run and a config with which it may go on, by field.
 
     Raises:
-      ValueError: if something differs that shaped the parameters of that run; if that
-        run is not finished, and its checkpoints are gone.
+      ValueError: if something differs that shaped the parameters of that run; if it
+        has taken more steps than the config asks for; if it is not finished, and its
+        checkpoints are gone.
     """
     path = workdir / CONFIG_FILE
     if not path.exists():
         return {}
     new, old = json.loads(json.dumps(config)), _read(path)
-    learned = [p for p in (workdir / "checkpoints").glob("*") if p.name.isdigit()]
-    lost = 0 if learned else _steps_lost(workdir, old)
-    if not (learned or lost or (workdir / METRICS_FILE).exists()):
+    steps = layout.checkpoint_steps(workdir)
+    lost = 0 if steps else _steps_lost(workdir, old)
+    if not (steps or lost or (workdir / METRICS_FILE).exists()):
         return {}
     changes = differences(old, new)
     wrong = [f"{k}: {v}" for k, v in changes.items() if not _is_free(k, v)]
@@ -142,11 +143,17 @@ def allowed_changes(workdir: Path, config: Mapping[str, Any]) -> dict[str, str]:
             f"{workdir} holds a run of another config; take another --workdir, or "
             "give it back what it had: " + "; ".join(wrong)
         )
-    num_steps = new["train"]["num_steps"]
+    num_steps, trained = new["train"]["num_steps"], max([lost, *steps])
+    if num_steps < trained:
+        raise ValueError(
+            f"{workdir} has trained for {trained} steps, and train.num_steps is "
+            f"{num_steps}: no step is taken back. Give it {trained} or more, or take "
+            "another --workdir."
+        )
     if lost and not (keeps_scores(changes) and final_metrics(workdir, num_steps)):
         raise ValueError(
             f"{workdir} has learned for {lost} steps, and its checkpoints are gone. "
-            f"Put {workdir / 'checkpoints'} back, or take another --workdir."
+            f"Put {workdir / layout.CHECKPOINTS} back, or take another --workdir."
         )
     return changes
 
@@ -165,7 +172,7 @@ def _steps_lost(workdir: Path, config: Mapping[str, Any]) -> int:
     """
     path = workdir / METRICS_FILE
     metrics = _read(path) if path.exists() else {}
-    logged = _last_logged(workdir / _LOG_FILE)
+    logged = _last_logged(workdir / layout.LOG)
     logged = logged if logged > config["checkpoint"]["every_steps"] else 0
     return max(metrics.get("train/steps", 0), metrics.get("eval/step", 0), logged)
 
@@ -201,7 +208,7 @@ def claim(workdir: Path, config: Mapping[str, Any]) -> None:
         (workdir / METRICS_FILE).unlink(missing_ok=True)
     again = [n for n in changes if n.startswith(_SCORED)]
     if not all(name.startswith(_SCORED_ALIKE) for name in again):
-        for path in (workdir / "checkpoints").glob("[0-9]*/metrics/metrics"):
+        for path in layout.metrics_of_checkpoints(workdir / layout.CHECKPOINTS):
             path.unlink()
     text = json.dumps(json.loads(json.dumps(config)), indent=2) + "\n"
     write_whole(workdir / CONFIG_FILE, text)

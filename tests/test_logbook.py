@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from tensorboardX.proto import event_pb2
 
-from poseseg_jax.logbook import METRICS_FILE, Logbook
+from poseseg_jax import layout
+from poseseg_jax.logbook import Logbook
 
 proto: Any = event_pb2  # its names are made when it is imported
 
 
 def read(workdir):
-    lines = (workdir / METRICS_FILE).read_text().splitlines()
+    lines = (workdir / layout.LOG).read_text().splitlines()
     return [json.loads(line) for line in lines]
 
 
@@ -140,7 +141,7 @@ def test_a_run_that_starts_anew_starts_with_an_empty_file(tmp_path):
 )
 def test_a_half_written_last_line_is_dropped(tmp_path, last):
     write(tmp_path, [1, 2])
-    with (tmp_path / METRICS_FILE).open("a") as file:
+    with (tmp_path / layout.LOG).open("a") as file:
         file.write(last)
     write(tmp_path, [3], first_step=2)
     assert [line["step"] for line in read(tmp_path)] == [1, 2, 3]
