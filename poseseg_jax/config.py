@@ -113,13 +113,11 @@ class Settings:
         return max(cells, 1) * stride + 1
 
 
-_GROUPS: dict[str, type] = {
+# The Settings of each group.
+GROUPS: dict[str, type] = {
     field.name: field.type for field in dataclasses.fields(Settings)
 }  # type: ignore[assignment]
 
-
-# What may be another after training.
-_CHANGEABLE = ("decode", "eval")
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "data.reduction_by": REDUCED_BY,
@@ -184,8 +182,8 @@ def parse(config: Mapping[str, Any]) -> Settings:
     Raises:
       ValueError: naming the field, its value and what was expected.
     """
-    _check_names("config", config, _GROUPS)
-    groups: dict[str, dict[str, Any]] = {name: dict(config[name]) for name in _GROUPS}
+    _check_names("config", config, GROUPS)
+    groups: dict[str, dict[str, Any]] = {name: dict(config[name]) for name in GROUPS}
     skeleton = groups["representation"].get("skeleton")
     if skeleton not in SKELETONS:
         raise ValueError(
@@ -193,75 +191,10 @@ def parse(config: Mapping[str, Any]) -> Settings:
         )
     groups["representation"]["skeleton"] = SKELETONS[skeleton]
     settings = Settings(
-        **{name: _build(name, kind, groups[name]) for name, kind in _GROUPS.items()}
+        **{name: _build(name, kind, groups[name]) for name, kind in GROUPS.items()}
     )
-    _check(settings)
+    check(settings)
     return settings
-
-
-def with_changes(settings: Settings, changes: Mapping[str, Any]) -> Settings:
-    """The settings of a trained network with another decoder or evaluation.
-
-    Args:
-      settings: of the run.
-      changes: values by name, as {"decode.snap_radius": 10.0}; only of the groups
-        `decode` and `eval`, which do not shape the network.
-
-    Raises:
-      ValueError: for another name, naming what was meant, and as `parse` does.
-    """
-    by_group: dict[str, dict[str, Any]] = {group: {} for group in _CHANGEABLE}
-    for name, value in changes.items():
-        kind = changeable(name)
-        group, field = name.split(".")
-        by_group[group][field] = _as_kind(name, kind, value)
-    chosen: dict[str, Any] = {
-        group: dataclasses.replace(getattr(settings, group), **fields)
-        for group, fields in by_group.items()
-    }
-    settings = dataclasses.replace(settings, **chosen)
-    _check(settings)
-    return settings
-
-
-def changeable(name: str) -> Any:
-    """The type of a field that `with_changes` takes: bool, int, float or a tuple.
-
-    Raises:
-      ValueError: if there is no such field, or if it is one of training.
-    """
-    group, _, field = name.partition(".")
-    _check_name("the config", group, _GROUPS)
-    kinds = {one.name: one.type for one in dataclasses.fields(_GROUPS[group])}
-    if group not in _CHANGEABLE:
-        raise ValueError(
-            f"{name} shapes the network or its training, which is over; what can be "
-            f"changed are fields of {' and '.join(_CHANGEABLE)}."
-        )
-    _check_name(group, field, list(kinds))
-    return kinds[field]
-
-
-def described(kind: Any) -> str:
-    """What a value of a field's type looks like, for who gave another."""
-    return {
-        bool: "True or False",
-        int: "a whole number",
-        float: "a number",
-        tuple[float, ...]: "numbers, as 0.8,1",
-    }[kind]
-
-
-def _as_kind(name: str, kind: Any, value: Any) -> Any:
-    is_list = kind == tuple[float, ...]
-    items = value if is_list and isinstance(value, list | tuple) else [value]
-    # A bool is an int to Python, and an int is a number.
-    single = float if is_list else kind
-    fits = (int, float) if single is float else (single,)
-    if any(type(item) not in fits for item in items):
-        raise ValueError(f"{name} is {value!r}; expected {described(kind)}")
-    items = tuple(single(item) for item in items)
-    return items if is_list else items[0]
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:
@@ -285,20 +218,22 @@ def _build(group: str, kind: type, values: dict[str, Any]):
 
 def _check_names(group: str, given, expected) -> None:
     for name in given:
-        _check_name(group, name, expected)
+        check_name(group, name, expected)
     missing = [name for name in expected if name not in given]
     if missing:
         raise ValueError(f"{group} lacks {missing}; every field is in configs/base.py.")
 
 
-def _check_name(group: str, name: str, expected) -> None:
+def check_name(group: str, name: str, expected) -> None:
+    """Refuses a field that does not exist, naming what was meant."""
     if name not in expected:
         close = difflib.get_close_matches(name, list(expected), n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known: {list(expected)}"
         raise ValueError(f"There is no field {name!r} in {group}; {hint}")
 
 
-def _check(settings: Settings) -> None:
+def check(settings: Settings) -> None:
+    """Refuses settings that make no sense; errors as of `parse`."""
     poseseg.build(settings.model, settings.representation)
     check_side(settings.train.image_size, poseseg.largest_stride(settings.model))
     _check_values(settings)
