@@ -1,13 +1,44 @@
-"""Other values for some fields of a config, as they are written on a command line."""
+"""A trained network read otherwise: other values for some fields of its config."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from poseseg_jax import config as config_lib
+from poseseg_jax import config
+from poseseg_jax.config import Settings
+from poseseg_jax.fields import check_name
+
+# What may be another after training.
+_CHANGEABLE = ("decode", "eval")
+
+
+def with_changes(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    """The settings of a trained network with another decoder or evaluation.
+
+    Args:
+      settings: of the run.
+      changes: values by name, as {"decode.snap_radius": 10.0}; only of the groups
+        `decode` and `eval`, which do not shape the network.
+
+    Raises:
+      ValueError: for another name, naming what was meant, and as `config.parse` does.
+    """
+    by_group: dict[str, dict[str, Any]] = {group: {} for group in _CHANGEABLE}
+    for name, value in changes.items():
+        kind = _kind_of(name)
+        group, field = name.split(".")
+        by_group[group][field] = _as_kind(name, kind, value)
+    chosen: dict[str, Any] = {
+        group: dataclasses.replace(getattr(settings, group), **fields)
+        for group, fields in by_group.items()
+    }
+    settings = dataclasses.replace(settings, **chosen)
+    config.check(settings)
+    return settings
 
 
 def read(words: Sequence[str]) -> dict[str, Any]:
-    """Reads changes, each as group.field=value, for `config.with_changes`.
+    """Reads changes, as they are written on a command line, for `with_changes`.
 
     Args:
       words: as "decode.snap_radius=10", "eval.flip=True" or "eval.scales=0.8,1".
@@ -29,7 +60,7 @@ def read(words: Sequence[str]) -> dict[str, Any]:
             )
         if name in changes:
             raise ValueError(f"{name} is given twice: {changes[name]} and {text!r}")
-        changes[name] = _value(name, config_lib.changeable(name), text)
+        changes[name] = _value(name, _kind_of(name), text)
     return changes
 
 
@@ -41,6 +72,44 @@ def _value(name: str, kind: Any, text: str) -> Any:
             return tuple(float(word) for word in text.split(","))
         return kind(text)
     except (KeyError, ValueError):
+        raise ValueError(f"{name} is {text!r}; expected {_described(kind)}") from None
+
+
+def _kind_of(name: str) -> Any:
+    """The type of a field that `with_changes` takes: bool, int, float or a tuple.
+
+    Raises:
+      ValueError: if there is no such field, or if it is one of training.
+    """
+    group, _, field = name.partition(".")
+    check_name("the config", group, config.GROUPS)
+    kinds = {one.name: one.type for one in dataclasses.fields(config.GROUPS[group])}
+    if group not in _CHANGEABLE:
         raise ValueError(
-            f"{name} is {text!r}; expected {config_lib.described(kind)}"
-        ) from None
+            f"{name} shapes the network or its training, which is over; what can be "
+            f"changed are fields of {' and '.join(_CHANGEABLE)}."
+        )
+    check_name(group, field, list(kinds))
+    return kinds[field]
+
+
+def _described(kind: Any) -> str:
+    """What a value of a field's type looks like, for who gave another."""
+    return {
+        bool: "True or False",
+        int: "a whole number",
+        float: "a number",
+        tuple[float, ...]: "numbers, as 0.8,1",
+    }[kind]
+
+
+def _as_kind(name: str, kind: Any, value: Any) -> Any:
+    is_list = kind == tuple[float, ...]
+    items = value if is_list and isinstance(value, list | tuple) else [value]
+    # A bool is an int to Python, and an int is a number.
+    single = float if is_list else kind
+    fits = (int, float) if single is float else (single,)
+    if any(type(item) not in fits for item in items):
+        raise ValueError(f"{name} is {value!r}; expected {_described(kind)}")
+    items = tuple(single(item) for item in items)
+    return items if is_list else items[0]

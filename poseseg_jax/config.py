@@ -17,7 +17,7 @@ from poseseg_jax.data.bias import HEAD_COUNTS, REDUCED_BY, check_reduction
 from poseseg_jax.data.labels import LABELS
 from poseseg_jax.data.prepared import DataSettings
 from poseseg_jax.decode.settings import DecodeSettings
-from poseseg_jax.fields import check_name, check_names
+from poseseg_jax.fields import check_names
 from poseseg_jax.geometry import check_side
 from poseseg_jax.losses import LossSettings
 from poseseg_jax.models import poseseg
@@ -113,16 +113,14 @@ class Settings:
         return max(cells, 1) * stride + 1
 
 
-_GROUPS: dict[str, type] = {
+# The Settings of each group.
+GROUPS: dict[str, type] = {
     field.name: field.type
     for field in dataclasses.fields(Settings)
     if dataclasses.is_dataclass(field.type)
 }  # type: ignore[assignment]
 _NAMES = tuple(field.name for field in dataclasses.fields(Settings))
 
-
-# What may be another after training.
-_CHANGEABLE = ("decode", "eval")
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "data.reduction_by": REDUCED_BY,
@@ -189,85 +187,20 @@ def parse(config: Mapping[str, Any]) -> Settings:
       ValueError: naming the field, its value and what was expected.
     """
     check_names("config", config, _NAMES)
-    groups: dict[str, dict[str, Any]] = {name: dict(config[name]) for name in _GROUPS}
+    groups: dict[str, dict[str, Any]] = {name: dict(config[name]) for name in GROUPS}
     skeleton = groups["representation"].get("skeleton")
     if skeleton not in SKELETONS:
         raise ValueError(
             f"representation.skeleton is {skeleton!r}; there are {tuple(SKELETONS)}."
         )
     groups["representation"]["skeleton"] = SKELETONS[skeleton]
-    alone = {name: config[name] for name in _NAMES if name not in _GROUPS}
+    alone = {name: config[name] for name in _NAMES if name not in GROUPS}
     settings = Settings(
-        **{name: _build(name, kind, groups[name]) for name, kind in _GROUPS.items()},
+        **{name: _build(name, kind, groups[name]) for name, kind in GROUPS.items()},
         **alone,
     )
-    _check(settings)
+    check(settings)
     return settings
-
-
-def with_changes(settings: Settings, changes: Mapping[str, Any]) -> Settings:
-    """The settings of a trained network with another decoder or evaluation.
-
-    Args:
-      settings: of the run.
-      changes: values by name, as {"decode.snap_radius": 10.0}; only of the groups
-        `decode` and `eval`, which do not shape the network.
-
-    Raises:
-      ValueError: for another name, naming what was meant, and as `parse` does.
-    """
-    by_group: dict[str, dict[str, Any]] = {group: {} for group in _CHANGEABLE}
-    for name, value in changes.items():
-        kind = changeable(name)
-        group, field = name.split(".")
-        by_group[group][field] = _as_kind(name, kind, value)
-    chosen: dict[str, Any] = {
-        group: dataclasses.replace(getattr(settings, group), **fields)
-        for group, fields in by_group.items()
-    }
-    settings = dataclasses.replace(settings, **chosen)
-    _check(settings)
-    return settings
-
-
-def changeable(name: str) -> Any:
-    """The type of a field that `with_changes` takes: bool, int, float or a tuple.
-
-    Raises:
-      ValueError: if there is no such field, or if it is one of training.
-    """
-    group, _, field = name.partition(".")
-    check_name("the config", group, _GROUPS)
-    kinds = {one.name: one.type for one in dataclasses.fields(_GROUPS[group])}
-    if group not in _CHANGEABLE:
-        raise ValueError(
-            f"{name} shapes the network or its training, which is over; what can be "
-            f"changed are fields of {' and '.join(_CHANGEABLE)}."
-        )
-    check_name(group, field, list(kinds))
-    return kinds[field]
-
-
-def described(kind: Any) -> str:
-    """What a value of a field's type looks like, for who gave another."""
-    return {
-        bool: "True or False",
-        int: "a whole number",
-        float: "a number",
-        tuple[float, ...]: "numbers, as 0.8,1",
-    }[kind]
-
-
-def _as_kind(name: str, kind: Any, value: Any) -> Any:
-    is_list = kind == tuple[float, ...]
-    items = value if is_list and isinstance(value, list | tuple) else [value]
-    # A bool is an int to Python, and an int is a number.
-    single = float if is_list else kind
-    fits = (int, float) if single is float else (single,)
-    if any(type(item) not in fits for item in items):
-        raise ValueError(f"{name} is {value!r}; expected {described(kind)}")
-    items = tuple(single(item) for item in items)
-    return items if is_list else items[0]
 
 
 def _build(group: str, kind: type, values: dict[str, Any]):
@@ -277,7 +210,8 @@ def _build(group: str, kind: type, values: dict[str, Any]):
     return kind(**{n: tuple(v) if type(v) is list else v for n, v in values.items()})
 
 
-def _check(settings: Settings) -> None:
+def check(settings: Settings) -> None:
+    """Refuses settings that make no sense; errors as of `parse`."""
     poseseg.build(settings.model, settings.representation)
     check_side(settings.train.image_size, poseseg.largest_stride(settings.model))
     _check_values(settings)

@@ -22,7 +22,6 @@ from absl import app, flags
 
 from poseseg_jax import averaging, devices, hosts, inference
 from poseseg_jax import changes as changes_lib
-from poseseg_jax import config as config_lib
 from poseseg_jax.coco import bootstrap, results
 from poseseg_jax.coco.results import Results
 from poseseg_jax.config import Settings
@@ -132,7 +131,7 @@ def evaluate(
     if resamples < 0:
         raise ValueError(f"--bootstrap is {resamples}; expected draws, 0 or more.")
     trained = inference.restore(workdir, step=step, best=best)
-    settings = config_lib.with_changes(trained.settings, changes or {})
+    settings = changes_lib.with_changes(trained.settings, changes or {})
     prepared = _prepare(settings, annotations, images)
     start = time.monotonic()
     detect = inference.make_detect(settings)

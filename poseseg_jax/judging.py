@@ -44,15 +44,36 @@ def judge(found: Results, annotations: Path) -> Judged:
     """
     if not is_labelled(annotations):
         return Judged(found, (), dict.fromkeys(scoring.keys() + crowding.keys()))
-    matches = tuple(
-        scoring.match(getattr(found, task), annotations, task) for task in TASKS
-    )
+    matches = _match(found, annotations)
     scores: Scores = {}
     for one in matches:
         scores |= scoring.summarize(one)
     for one in matches:
         scores |= crowding.scores_by_bucket(one)
     return Judged(found, matches, scores)
+
+
+def _match(found: Results, annotations: Path) -> tuple[Matches, ...]:
+    return tuple(
+        scoring.match(getattr(found, task), annotations, task) for task in TASKS
+    )
+
+
+def read_matches(output: Path, annotations: Path) -> tuple[Matches, ...]:
+    """The results of an evaluation, matched again: for bootstrap.py.
+
+    Args:
+      output: the folder that it wrote, as a finished workdir.
+      annotations: the file against which they are scored.
+
+    Returns:
+      Matches of keypoints and of masks.
+
+    Raises:
+      ValueError: for files that cannot be read, or are of other pictures.
+    """
+    found = [results.read_json(output / _results_file(task)) for task in TASKS]
+    return _match(Results(*found), annotations)
 
 
 def write(

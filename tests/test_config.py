@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import pytest
 
 from configs import base
-from poseseg_jax import config as config_lib
 from poseseg_jax import inference, optim, train_step
 from poseseg_jax.config import OptimSettings, Settings, parse
 from poseseg_jax.data.prepared import DataSettings
@@ -343,41 +342,6 @@ def test_masks_alone_need_centres_to_find_people_by():
         settings(data__labels="masks", representation__skeleton="tree")
     settings(data__labels="masks", representation__skeleton="both")
     settings(data__labels="keypoints", representation__skeleton="tree")
-
-
-def test_decoder_and_evaluation_can_be_given_other_values_and_are_checked():
-    changes = {"eval.flip": True, "eval.scales": [0.5, 1], "decode.snap_radius": 10}
-    changed = config_lib.with_changes(settings(), changes)
-    assert (changed.eval.flip, changed.eval.scales) == (True, (0.5, 1.0))
-    assert type(changed.decode.snap_radius) is float
-    assert changed.decode.snap_radius == 10
-    assert changed.train == settings().train
-    assert config_lib.with_changes(settings(), {}) == settings()
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [
-        ("eval.worst", -1, r"eval\.worst is -1"),
-        ("decode.max_people", 10_000, "leaves at most"),  # against another field
-        ("eval.flop", True, "no field 'flop' in eval; did you mean 'flip'"),
-        ("decod.snap_radius", 1.0, "'decod' in the config; did you mean 'decode'"),
-        ("snap_radius", 1.0, r"no field 'snap_radius' in the config; known: .*decode"),
-        ("eval", 1.0, "no field '' in eval; known: .*flip"),
-        ("train.image_size", 97, r"train\.image_size shapes .* of decode and eval"),
-        ("data.labels", "both", r"data\.labels shapes"),
-        ("eval.flip", 1, "eval.flip is 1; expected True or False"),
-        ("eval.flip", "True", "eval.flip is 'True'; expected True or False"),
-        ("eval.batch_size", True, "eval.batch_size is True; expected a whole number"),
-        ("eval.batch_size", 2.5, "eval.batch_size is 2.5; expected a whole number"),
-        ("decode.snap_radius", "10", "decode.snap_radius is '10'; expected a number"),
-        ("decode.snap_radius", float("nan"), "decode.snap_radius is nan"),
-        ("eval.scales", (1.0, "2"), "eval.scales is .*; expected numbers, as 0.8,1"),
-    ],
-)
-def test_changes_that_no_evaluation_could_have_are_refused(name, value, message):
-    with pytest.raises(ValueError, match=message):
-        config_lib.with_changes(settings(), {name: value})
 
 
 @pytest.mark.parametrize("scales", [(float("nan"),), (1.0, float("inf"))])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from poseseg_jax.coco import crowding, scoring
-from poseseg_jax.coco.curves import curves_of, make_curve, scores_of
+from poseseg_jax.coco.curves import curves_of, make_curve, of_one, scores_of
 from tests import random_split
 from tests.coco_files import document, image, write_json
 
@@ -38,9 +38,13 @@ def by_pycocotools(matches, times):
         return scoring.summarize(scoring.Matches(matches.task, (), evaluator))
 
 
+def scores_once(curves, times):
+    return of_one(scores_of(curves, times[None]))
+
+
 def test_every_picture_once_gives_every_score_to_the_last_digit(tasks):
     for matches in tasks:
-        scores = scores_of(curves_of(matches), np.ones(PICTURES, np.int64))
+        scores = scores_once(curves_of(matches), np.ones(PICTURES, np.int64))
         expected = scoring.summarize(matches) | crowding.scores_by_bucket(matches)
         assert scores == expected
         assert {key for key in scores if scores[key] not in (None, 0, 1)}
@@ -51,9 +55,22 @@ def test_a_picture_that_is_drawn_twice_counts_twice(tasks, seed):
     draw = np.random.default_rng(seed)
     times = np.bincount(draw.integers(0, PICTURES, PICTURES), minlength=PICTURES)
     for matches in tasks:
-        scores = scores_of(curves_of(matches), times)
+        scores = scores_once(curves_of(matches), times)
         for key, expected in by_pycocotools(matches, times).items():
             assert scores[key] == expected, key
+
+
+def test_many_draws_are_each_as_if_alone(tasks):
+    draw = np.random.default_rng(0)
+    times = draw.multinomial(PICTURES, np.full(PICTURES, 1 / PICTURES), size=30)
+    times[7] = 0  # nobody
+    for matches in tasks:
+        curves = curves_of(matches)
+        together = scores_of(curves, times)
+        alone = [scores_of(curves, one[None]) for one in times]
+        for key, scores in together.items():
+            np.testing.assert_array_equal(scores, [one[key][0] for one in alone])
+            assert np.isnan(scores[7])
 
 
 def test_a_curve_of_some_pictures_is_theirs_alone(tasks):
@@ -72,7 +89,7 @@ def test_a_curve_of_some_pictures_is_theirs_alone(tasks):
 
 def test_where_nobody_is_to_be_found_there_is_no_score(tasks):
     for matches in tasks:
-        scores = scores_of(curves_of(matches), np.zeros(PICTURES, np.int64))
+        scores = scores_once(curves_of(matches), np.zeros(PICTURES, np.int64))
         assert set(scores.values()) == {None}
 
 
@@ -80,9 +97,9 @@ def test_where_nobody_is_to_be_found_there_is_no_score(tasks):
 def test_without_results_or_people_there_is_a_curve_too(tmp_path, task):
     path = write_json(tmp_path / "a.json", document([image(1), image(2)], []))
     curves = curves_of(scoring.match([], path, task))
-    assert set(scores_of(curves, np.ones(2, np.int64)).values()) == {None}
+    assert set(scores_once(curves, np.ones(2, np.int64)).values()) == {None}
     path = random_split.write_truth(tmp_path / "b.json", pictures=PICTURES)
     matches = scoring.match([], path, task)
-    scores = scores_of(curves_of(matches), np.ones(PICTURES, np.int64))
+    scores = scores_once(curves_of(matches), np.ones(PICTURES, np.int64))
     assert scores == scoring.summarize(matches) | crowding.scores_by_bucket(matches)
     assert scores[f"{task}/AP"] == 0.0

@@ -11,6 +11,7 @@ import pytest
 from poseseg_jax import config as config_lib
 from poseseg_jax import evaluate, inference, judging, train
 from poseseg_jax.checkpoint import Checkpoints
+from poseseg_jax.coco import scoring
 from poseseg_jax.coco.bootstrap import Interval, Intervals
 from poseseg_jax.coco.results import Results
 from poseseg_jax.data import pipeline
@@ -307,6 +308,16 @@ def test_intervals_are_written_beside_the_scores(ground, tmp_path):
     assert "[" in rows[1]
     evaluate.evaluate(ground.finished, output=tmp_path)
     assert judging.read_intervals(tmp_path) is None
+
+
+def test_results_that_were_written_are_matched_as_they_were_scored(ground):
+    annotations = prepare(config_lib.parse(ground.config()).data).val_annotations
+    scores = {}
+    for matches in judging.read_matches(ground.finished, annotations):
+        scores |= scoring.summarize(matches)
+    assert scores.items() <= read_metrics(ground.finished).items()
+    with pytest.raises(ValueError, match=r"results_keypoints\.json: no readable"):
+        judging.read_matches(ground.finished / "none", annotations)
 
 
 def test_the_report_is_a_table_times_100():

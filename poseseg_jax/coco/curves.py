@@ -1,4 +1,4 @@
-"""Precision over recall, prepared: the scores of any draw of pictures in milliseconds.
+"""Precision over recall, prepared: the scores of many draws of pictures at once.
 
 pycocotools has matched results and people picture by picture. What is left is to sort,
 to count and to average. `Curve` holds what does not depend on how often a picture
@@ -17,13 +17,16 @@ from poseseg_jax.coco import crowding
 from poseseg_jax.coco.scoring import AREA_KEYS, Matches
 
 Scores = dict[str, float | None]
+# Of r draws; NaN where nobody is to be found.
+DrawnScores = dict[str, Float[np.ndarray, " r"]]
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
     """Precision over recall of some pictures, before it is known how often each counts.
 
-    Results are numbered from the best score down. T levels of IoU or OKS.
+    Results that count at some level are numbered from the best score down. T levels of
+    IoU or OKS.
 
     Attributes:
       picture: of each result, as an index into all n pictures of the split.
@@ -45,39 +48,81 @@ class Curve:
     levels: Float[np.ndarray, " T"]
     recalls: Float[np.ndarray, " R"]
 
-    def score(self, times: Int[np.ndarray, " n"]) -> Scores:
-        """AP, AP50, AP75 and AR, None where nobody is to be found.
+    def scores(self, times: Int[np.ndarray, "r n"]) -> DrawnScores:
+        """AP, AP50, AP75 and AR of r draws, NaN where nobody is to be found.
+
+        Memory: some ten arrays of r x d.
 
         Args:
-          times: how often each picture of the split counts.
+          times: how often each picture of the split counts, in each draw.
         """
-        num_people = int(times @ self.to_find)
-        if not num_people:
-            return dict.fromkeys(("AP", "AP50", "AP75", "AR"))
-        precision = np.zeros((len(self.levels), len(self.recalls)))
-        recall = np.zeros(len(self.levels))
-        drawn = times[self.picture]
-        every = np.cumsum(drawn)
+        num_people = times @ self.to_find
+        precision = np.zeros((len(times), len(self.levels), len(self.recalls)))
+        recall = np.zeros((len(times), len(self.levels)))
+        reached = self._recalls_reached(num_people)
+        rows = reached.shape[1] * np.arange(len(times))[:, None]
+        # Half as much memory to go through, which is where the time goes.
+        drawn = np.take(times.astype(np.int32), self.picture, axis=1)
+        every = np.cumsum(drawn, axis=1, dtype=np.int32)
         for level, right in enumerate(self.right):
             if not len(right):
                 continue
-            num_right = np.cumsum(drawn[right])
-            num_ignored = np.zeros(len(self.ignored[level]) + 1, every.dtype)
-            np.cumsum(drawn[self.ignored[level]], out=num_ignored[1:])
-            counted = every[right] - num_ignored[self.ignored_before[level]]
+            num_right = np.take(drawn, right, axis=1)
+            np.cumsum(num_right, axis=1, out=num_right)
+            counted = np.take(every, right, axis=1)
+            if len(self.ignored[level]):
+                counted -= self._ignored_before(drawn, level)
             # The best at this recall or a higher one; only right results raise it.
-            best = num_right / (counted + np.spacing(1))
-            best = np.append(np.maximum.accumulate(best[::-1])[::-1], 0.0)
-            reached = num_right / num_people
-            precision[level] = best[np.searchsorted(reached, self.recalls)]
-            recall[level] = reached[-1]
+            best = np.zeros((len(times), len(right) + 1))
+            best[:, :-1] = num_right / (counted + np.spacing(1))
+            backwards = best[:, ::-1]
+            np.maximum.accumulate(backwards, axis=1, out=backwards)
+            # A result's precision is read at the recalls that are reached with it.
+            upto = np.full(best.shape, len(self.recalls))
+            np.take(reached, num_right + rows, out=upto[:, :-1])
+            upto[:, 1:] -= upto[:, :-1].copy()
+            each = np.repeat(best.reshape(-1), upto.reshape(-1))
+            precision[:, level] = each.reshape(len(times), -1)
+            recall[:, level] = num_right[:, -1] / np.maximum(num_people, 1)
+        return {
+            name: np.where(num_people > 0, score, np.nan)
+            for name, score in self._means(precision, recall).items()
+        }
+
+    def score(self, times: Int[np.ndarray, " n"]) -> Scores:
+        """As `scores`, of a single draw; None where nobody is to be found."""
+        return of_one(self.scores(times[None]))
+
+    def _recalls_reached(self, num_people: Int[np.ndarray, " r"]):
+        """For each draw, how many recalls are reached with 0, 1, 2 ... found."""
+        found = np.arange(num_people.max(initial=0) + 1)
+        share = found / np.maximum(num_people, 1)[:, None]
+        return np.searchsorted(self.recalls, share, side="right")
+
+    def _ignored_before(self, drawn: Int[np.ndarray, "r d"], level: int):
+        """For each draw and right result, the ignored ones before it."""
+        ignored = self.ignored[level]
+        count = np.zeros((len(drawn), len(ignored) + 1), drawn.dtype)
+        np.cumsum(np.take(drawn, ignored, axis=1), axis=1, out=count[:, 1:])
+        return np.take(count, self.ignored_before[level], axis=1)
+
+    def _means(self, precision, recall) -> dict[str, Float[np.ndarray, " r"]]:
         at = {f"AP{percent}": np.isclose(self.levels, percent / 100)
               for percent in (50, 75)}  # fmt: skip
         return {
-            "AP": float(precision.reshape(-1).mean()),
-            **{name: float(precision[rows].mean()) for name, rows in at.items()},
-            "AR": float(recall.mean()),
+            "AP": precision.reshape(len(precision), -1).mean(axis=1),
+            **{
+                name: precision[:, rows].reshape(len(precision), -1).mean(axis=1)
+                for name, rows in at.items()
+            },
+            "AR": recall.mean(axis=1),
         }
+
+
+def of_one(scores: DrawnScores) -> Scores:
+    """The scores of the first draw; None where there is none."""
+    first = {key: float(values[0]) for key, values in scores.items()}
+    return {key: None if np.isnan(s) else s for key, s in first.items()}
 
 
 def make_curve(
@@ -113,11 +158,16 @@ def make_curve(
         np.concatenate([none, *(e[key] for _, e in chosen)], axis=1)[:, order] > 0
         for key in ("dtMatches", "dtIgnore")
     )
+    # Of people of one size, most results count at no level.
+    counts = ~ignored.all(axis=0)
+    picture, matched, ignored = (
+        rows[..., counts] for rows in (picture[order], matched, ignored)
+    )
     right = [np.flatnonzero(row) for row in matched & ~ignored]
     without = [np.flatnonzero(row) for row in ignored]
     before = [np.searchsorted(i, r) for i, r in zip(without, right, strict=True)]
     return Curve(
-        picture=picture[order],
+        picture=picture,
         to_find=to_find,
         num_pictures=len(chosen),
         right=tuple(right),
@@ -141,16 +191,18 @@ def curves_of(matches: Matches) -> dict[str, Curve]:
     return curves
 
 
-def scores_of(curves: Mapping[str, Curve], times: Int[np.ndarray, " n"]) -> Scores:
-    """Every score of a draw, by its key in metrics.json.
+def scores_of(
+    curves: Mapping[str, Curve], times: Int[np.ndarray, "r n"]
+) -> DrawnScores:
+    """Every score of r draws, by its key in metrics.json.
 
     Args:
       curves: of `curves_of`, also of several tasks together.
-      times: how often each picture of the split was drawn.
+      times: how often each picture of the split was drawn, in each draw.
     """
-    scores: Scores = {}
+    scores: DrawnScores = {}
     for key, curve in curves.items():
-        found = curve.score(times)
+        found = curve.scores(times)
         if "/" in key:
             scores[key] = found["AP"]
         else:
