@@ -32,7 +32,7 @@ NAMES = (
     "test_time",
 )
 # Without runs of their own: their reports are elsewhere.
-_OTHERS = {
+OTHERS = {
     "oracle": "[docs/representation.md](../docs/representation.md)",
     "small_persons": "[docs/data.md](../docs/data.md)",
 }
@@ -68,7 +68,7 @@ def page() -> str:
     ]
     rows += [
         [f"`{name}`", _first_line(name), f"see {where}"]
-        for name, where in _OTHERS.items()
+        for name, where in OTHERS.items()
     ]
     head = ["script", "question", "what came out"]
     parts = [_HEAD, markdown.table(head, rows, words=3)]

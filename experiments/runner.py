@@ -23,6 +23,8 @@ from experiments.grid import CONFIG, Experiment, plan
 from poseseg_jax import config_flag
 from poseseg_jax.logbook import speak
 
+flags.disclaim_key_flags()  # every script has them, and lists them in --help
+
 _STOPPED = "Interrupted. The same command goes on with what is not finished."
 _COMPILED = ".compiled"  # beside the runs, which share it
 

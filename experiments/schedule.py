@@ -57,7 +57,7 @@ def run_all(runs: Sequence[Run], free: Sequence[Place]) -> None:
     Raises:
       ValueError: if a folder holds a run of another config; before anything is begun.
     """
-    _Grid(runs, free).run()
+    _Grid(runs, free).work()
 
 
 class _Grid:
@@ -69,7 +69,8 @@ class _Grid:
         self._working: list[Process] = []
         self._failed: set[Path] = set()  # or never begun, as what they need failed
 
-    def run(self) -> None:
+    def work(self) -> None:
+        """Until nothing is left that could be run."""
         _log.info("%d of %d runs are finished.", len(self._finished), self._count)
         try:
             while self._waiting or self._working:

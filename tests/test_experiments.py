@@ -1,0 +1,112 @@
+"""An experiment from the command line to its report, with real runs; and all commands."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from experiments import readme
+from tests import documented, tiny_run
+
+# What is another number each time.
+_TIMES = ("train/seconds", "eval/seconds", "eval/ms_per_image")
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory):
+    with tiny_run.ground(tmp_path_factory) as ground:
+        yield ground
+
+
+def command(ground, output, *more) -> list[str]:
+    """Pose alone, masks alone and both, of four steps each."""
+    return [
+        *("-m", "experiments.multi_task", f"--output={output}", "--preset=tiny"),
+        *("--seeds=1", *ground.flags(), *more),
+    ]
+
+
+def run(ground, output, *more):
+    return subprocess.run(
+        [sys.executable, *command(ground, output, *more)],
+        env=ground.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def scores(output: Path) -> list[dict[str, str]]:
+    with (output / "results.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    return [{k: v for k, v in line.items() if k not in _TIMES} for line in lines]
+
+
+def test_a_grid_killed_in_the_middle_goes_on_to_the_same_table(ground, tmp_path):
+    dry = run(ground, tmp_path / "dry", "--dry_run")
+    assert dry.returncode == 0, dry.stderr
+    assert "| masks only | 0 | 4 | new |" in dry.stdout
+    assert "3 runs are left: 12 steps, 96 pictures" in dry.stdout
+    assert not (tmp_path / "dry").exists()
+
+    killed = tmp_path / "killed"
+    runner = subprocess.Popen(
+        [sys.executable, *command(ground, killed)],
+        env=ground.environment(),
+        stderr=subprocess.DEVNULL,
+    )
+    second = killed / "runs/pose only/seed0/checkpoints"
+    while not second.exists() and runner.poll() is None:
+        time.sleep(0.1)
+    os.kill(runner.pid, signal.SIGKILL)
+    assert runner.wait() == -signal.SIGKILL
+    first = killed / "runs/both/seed0"
+    stamps = {path: path.stat().st_mtime_ns for path in first.rglob("*.json")}
+
+    done = run(ground, killed)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{killed}/report.md tells what came out.\n"
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+    undisturbed = run(ground, tmp_path / "undisturbed", "--jobs=1")
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    lines = scores(killed)
+    assert lines == scores(tmp_path / "undisturbed")
+    assert [line["state"] for line in lines] == ["finished"] * 3
+    report = (killed / "report.md").read_text()
+    assert "3 of 3 runs are finished" in report
+    assert f"--output={killed}" in report
+
+    other = run(ground, killed, "--config.optim.ema=0.5")
+    assert other.returncode == 1
+    assert "holds a run of another config (optim.ema" in other.stderr
+
+
+def test_what_an_experiment_sets_itself_cannot_be_set(ground, tmp_path):
+    done = run(ground, tmp_path, "--config.data.labels=masks")
+    assert done.returncode == 1
+    assert "--config.data.labels cannot be set: multi_task sets it" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", readme.NAMES)
+def test_every_script_says_what_it_takes(name):
+    flags = documented.flags_of(f"experiments.{name}")
+    assert flags >= {"output", "preset", "seeds", "jobs", "gpus", "dry_run", "config"}
+
+
+def test_the_page_is_what_the_reports_say():
+    assert readme.PAGE.read_text() == readme.page(), "python -m experiments.readme"
+
+
+def test_every_script_is_on_the_page():
+    scripts = {
+        path.stem
+        for path in readme.FOLDER.glob("*.py")
+        if "app.run(" in path.read_text() or "runner.main(EXP" in path.read_text()
+    }
+    assert scripts - {"runner", "readme"} == {*readme.NAMES, *readme.OTHERS}
