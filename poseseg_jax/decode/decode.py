@@ -186,9 +186,10 @@ def describe(
     confidence = jnp.where(found[:, :NUM_KEYPOINTS], confidence, 0.0)
     keypoints = pose[:, :NUM_KEYPOINTS]
     confidence *= bilinear(maps.body, keypoints / stride) ** settings.body_weight
-    score = jnp.mean(confidence, axis=1)
     if settings.soft_nms:
         score = scoring.soft_nms(keypoints, confidence, radius=near)
+    else:
+        score = jnp.mean(confidence, axis=1)
     # Who has no keypoint to be seen has a centre all the same. (On a tree nobody has.)
     score = jnp.where(people.score > 0, (score + weight[:, CENTER]) / 2, 0.0)
     # Few anchors say little of a person's size; the cells that are theirs say more.
