@@ -196,7 +196,8 @@ def _write_heading(
     counts = sorted({len(s) for row in rows for s in row.scores.values()} - {0})
     ends = " to ".join(map(str, sorted({*counts[:1], *counts[-1:]})))
     seeds = f"{ends} seed{'s'[: ends != '1']} each" if counts else "none has a score"
-    title = f"AP of {len(rows)} variants, {seeds}; differences to {baseline}"
+    variants = f"{len(rows)} variant{'s'[: len(rows) != 1]}"
+    title = f"AP of {variants}, {seeds}; differences to {baseline}"
     legend = (
         f"dot: a seed; tick: the mean of the seeds; dashed: {baseline}\n"
         f"differences with their {interval}: dark where it leaves out 0, pale where not"

@@ -202,9 +202,9 @@ def _write_heading(
     columns = max(1, columns)
     words, height = style.name(title, 90), figure.get_figheight()
     below = 0.12 + 0.2 * (words.count("\n") + 1)  # inches, as all here
-    room = below + 0.2 * -(-len(labels) // columns)
+    room = below + 0.08 + 0.2 * -(-len(labels) // columns)
     # The layout knows of one thing above the panels; here are two.
-    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - room / height))
+    style.keep_free(figure, room)
     look: dict[str, Any] = {"color": style.INK, "fontsize": 12, "va": "top"}
     figure.text(0.01, 1 - 0.12 / height, words, **look)
     figure.legend(

@@ -29,6 +29,12 @@ def figure(width: float, height: float) -> Figure:
     return figure
 
 
+def keep_free(figure: Figure, inches: float) -> None:
+    """Leave room at the top, for what the layout does not know of."""
+    below = (0, 0, 1, 1 - inches / figure.get_figheight())
+    figure.get_layout_engine().set(rect=below)  # type: ignore
+
+
 def annotate(axis: Any, text: str, place: tuple, shift: tuple, **look: Any) -> None:
     """Words, some points away from a place."""
     axis.annotate(text, place, shift, textcoords="offset points", **look)

@@ -192,6 +192,8 @@ def _name_dot(
             worse, best, least = best, text, (round(hidden), away)
         if worse is not None:
             worse.remove()
+        if least[0] == 0:
+            break
     assert best is not None, "infinity is more than any area"
     return Text.get_window_extent(best, renderer)
 
