@@ -81,6 +81,17 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def report(scores: Scores, output: Path, *, size: int) -> str:
+    """What a reader of a terminal wants to know of O's files."""
+    written = output / "oracle.md"
+    alone = table([{"choice": "as it is", "value": str(size), **scores}])
+    return (
+        f"{written.read_text() if written.exists() else alone}"
+        f"Scores x 100 over {scores['images']:.0f} pictures. All of them, as "
+        f"fractions: {output / 'oracle.json'}"
+    )
+
+
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
@@ -192,14 +203,12 @@ def _main(_) -> None:
     }
     changes["train.image_size"] = given.size
     variants = VARIANTS if given.table else ()
+    output = Path(given.output)
     try:
-        scores = run(Path(given.annotations), Path(given.output), changes, variants)
+        scores = run(Path(given.annotations), output, changes, variants)
     except ValueError as error:
         raise SystemExit(f"{type(error).__name__}: {error}") from None
-    written = Path(given.output) / "oracle.md"
-    if written.exists():
-        print(written.read_text())
-    print(json.dumps(scores, indent=2))
+    print(report(scores, output, size=given.size))
 
 
 if __name__ == "__main__":

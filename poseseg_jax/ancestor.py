@@ -15,7 +15,7 @@ from typing import Any
 
 import jax
 
-from poseseg_jax import inference
+from poseseg_jax import inference, layout
 from poseseg_jax.config import InitSettings, Settings
 from poseseg_jax.geometry import check_side
 from poseseg_jax.inference import Trained, Variables
@@ -50,6 +50,27 @@ class Report:
         fresh = f"; {_parts(self.fresh)} start fresh" if self.fresh else ""
         other = f"; it had {', '.join(self.otherwise)}" if self.otherwise else ""
         return f"{taken}{fresh}{other}"
+
+
+def check(settings: InitSettings) -> None:
+    """Looks for the ancestor and the step, and reads nothing of them.
+
+    Raises:
+      ValueError: if there is no such ancestor or step.
+    """
+    if not settings.workdir:
+        return
+    workdir = Path(settings.workdir)
+    try:
+        inference.read_settings(workdir)
+    except ValueError as error:
+        raise ValueError(f"init.workdir {workdir}: {error}") from error
+    steps = layout.checkpoint_steps(workdir)
+    if not steps or settings.step not in (0, *steps):
+        what = f"step {settings.step}" if settings.step else "any step"
+        raise ValueError(
+            f"init.workdir {workdir} has no checkpoint of {what}; there are {steps}."
+        )
 
 
 def settled(settings: Settings) -> Settings:

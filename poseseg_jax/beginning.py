@@ -19,6 +19,17 @@ from poseseg_jax.structs import TrainState
 _log = logging.getLogger(__name__)
 
 
+def check(settings: Settings) -> None:
+    """Refuses what a run cannot begin with, at once: the rest takes minutes.
+
+    Raises:
+      ValueError: if there is no such ancestor, or no file of pretrained weights.
+    """
+    ancestor.check(settings.init)
+    if settings.model.pretrained:
+        pretrained.check(settings.model.pretrained)
+
+
 def settled(settings: Settings) -> Settings:
     """As of ancestor.py, and the same on all hosts."""
     step = hosts.told(lambda: ancestor.settled(settings).init.step)

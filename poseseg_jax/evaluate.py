@@ -29,7 +29,7 @@ from poseseg_jax.data import pipeline
 from poseseg_jax.data.prepared import Prepared, prepare, prepare_val
 from poseseg_jax.disk import full_disk_explained
 from poseseg_jax.inference import Detect, Variables
-from poseseg_jax.judging import Scores, judge, read_intervals, report, write
+from poseseg_jax.judging import Scores, caption, judge, read_intervals, report, write
 from poseseg_jax.logbook import speak
 from poseseg_jax.structs import Batch, Instances
 from poseseg_jax.workdir import METRICS_FILE
@@ -131,6 +131,7 @@ def evaluate(
     if resamples < 0:
         raise ValueError(f"--bootstrap is {resamples}; expected draws, 0 or more.")
     trained = inference.restore(workdir, step=step, best=best)
+    _log.info("Evaluating step %d of %s", trained.step, workdir)
     settings = changes_lib.with_changes(trained.settings, changes or {})
     prepared = _prepare(settings, annotations, images)
     start = time.monotonic()
@@ -213,6 +214,7 @@ def _main(_) -> None:
             )
     except (ValueError, OSError) as error:
         raise SystemExit(f"{type(error).__name__}: {error}") from None
+    print(caption(metrics, output, split=given.annotations or ""))
     print(report(metrics, read_intervals(output)))
 
 

@@ -77,15 +77,21 @@ def read_settings(workdir: Path) -> Settings:
     """The settings with which a workdir was trained.
 
     Raises:
-      ValueError: if there is no readable config.
+      ValueError: if there is no such folder, or no readable config in it.
     """
     path = workdir / CONFIG_FILE
+    if not path.exists():
+        what = "holds no run" if workdir.is_dir() else "does not exist"
+        raise ValueError(
+            f"{workdir} {what}: there is no {path}. Training makes it: "
+            f"`python -m poseseg_jax.main --config=... --workdir={workdir}`."
+        )
     try:
         fields = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"{path} is no readable config ({error}). A workdir is made by "
-            "`python -m poseseg_jax.main --config=... --workdir=...`."
+            f"{path} is no readable config ({error}). Give back what training wrote, "
+            "or train again in another --workdir."
         ) from None
     try:
         return config_lib.parse(fields)

@@ -157,6 +157,19 @@ def _write_json(path: Path, content: Mapping) -> None:
     write_whole(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
+def caption(metrics: Scores, output: Path, *, split: str = "") -> str:
+    """What the table of `report` is about, and where everything else is.
+
+    Args:
+      metrics: as in metrics.json.
+      output: the folder of that file.
+      split: as its reader calls it; "": the run's own.
+    """
+    step = metrics.get("eval/step", metrics.get("train/steps"))
+    split = split or "the run's validation split"
+    return f"Scores x 100 of step {step} on {split}. All files are in {output}."
+
+
 def report(metrics: Scores, intervals: Intervals | None = None) -> str:
     """The scores as a small table, times 100, with the intervals if there are some."""
     if all(value is None for key, value in metrics.items() if "/A" in key):

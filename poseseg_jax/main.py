@@ -55,7 +55,8 @@ def _main(_) -> None:
     except (ValueError, FloatingPointError, OSError) as error:
         raise SystemExit(f"{type(error).__name__}: {error}") from None
     if hosts.is_first():
-        print(judging.report(metrics))
+        workdir = Path(_WORKDIR.value)
+        print(f"{judging.caption(metrics, workdir)}\n{judging.report(metrics)}")
 
 
 if __name__ == "__main__":

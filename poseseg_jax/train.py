@@ -31,6 +31,7 @@ from poseseg_jax.shared_checkpoints import SharedCheckpoints
 from poseseg_jax.speed import Speed
 from poseseg_jax.structs import Batch
 from poseseg_jax.workdir import (
+    CONFIG_FILE,
     allowed_changes,
     claim,
     final_metrics,
@@ -67,6 +68,7 @@ def run(config: Mapping[str, Any], workdir: Path) -> Scores:
       OSError: if the disk is full.
     """
     settings = config_lib.parse(config)
+    hosts.told(lambda: _look_at_beginning(settings, workdir))
     with hosts.first_inside(occupied(workdir)):
         num_steps = settings.train.num_steps
         finished = hosts.told(lambda: _finished(config, workdir, num_steps))
@@ -77,9 +79,26 @@ def run(config: Mapping[str, Any], workdir: Path) -> Scores:
         devices.check_split("train", settings.train.batch_size, parts=parts)
         devices.check_split("eval", settings.eval.batch_size)
         prepared = hosts.together(lambda: prepare(settings.data))
+        _check_enough(prepared, settings)
         judged, metrics = _train(config, settings, prepared, workdir)
         hosts.told(lambda: judging.write(workdir, judged, metrics, prepared, settings))
         return metrics
+
+
+def _look_at_beginning(settings: Settings, workdir: Path) -> None:
+    """Before anything is made. Who goes on has begun already."""
+    if not (workdir / CONFIG_FILE).exists():
+        beginning.check(settings)
+
+
+def _check_enough(prepared: Prepared, settings: Settings) -> None:
+    pictures, batch_size = len(prepared.train), settings.train.batch_size
+    if batch_size > pictures:
+        raise ValueError(
+            f"train.batch_size is {batch_size}, and there are {pictures} pictures to "
+            "train on: a batch would hold some of them twice. Give it "
+            f"{pictures} or less, or give more data."
+        )
 
 
 def _finished(
@@ -111,6 +130,7 @@ def _train(
         training.loop(logbook, profile)
         judged = training.evaluate(logbook)
         training.save(judged.scores)  # again, as it may be the best
+        training.heed()
         return judged, judged.scores | {
             "train/steps": training.step,
             "train/seconds": round(training.seconds, 1),
@@ -159,8 +179,11 @@ class _Training:
         if self._owes_scores:
             with self._ledger.paused():
                 self._score(logbook)
+        if self.step < settings.train.num_steps:
+            first = self._next_line()
+            _log.info("Compiling the step; the first line is that of step %d.", first)
         while self.step < settings.train.num_steps:
-            self._heed()
+            self.heed()
             start = time.monotonic()
             batch = self._ledger.awaited(self._next_batch)
             profile.before_step()
@@ -179,7 +202,7 @@ class _Training:
                 elif self._due(settings.checkpoint.every_steps):
                     self.save(None)
 
-    def _heed(self) -> None:
+    def heed(self) -> None:
         """Ends the run if it was asked to end.
 
         Several hosts do so together, and ask each other at the lines of the log only:
@@ -206,6 +229,12 @@ class _Training:
         self._state, report = self._train_step(self._state, batch)
         self.step += 1
         self._ledger.add(report)
+
+    def _next_line(self) -> int:
+        """The next step of which the log will tell."""
+        every = (self._settings.train.log_every, self._settings.checkpoint.every_steps)
+        ends = [(self.step // steps + 1) * steps for steps in every]
+        return min(self._settings.train.num_steps, *ends)
 
     def _due(self, *every: int) -> bool:
         """Whether one of these intervals is over; at the end all are."""

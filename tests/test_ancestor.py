@@ -126,7 +126,7 @@ def test_strides_elsewhere_in_bottlenecks_are_another_network(
 @pytest.mark.parametrize(
     ("init", "message"),
     [
-        ({"workdir": "/nowhere"}, "init.workdir /nowhere: .*no readable config"),
+        ({"workdir": "/nowhere"}, "init.workdir /nowhere: /nowhere does not exist"),
         ({"step": 3}, r"init.workdir .*checkpoints/3 does not exist.*\[2, 4\]"),
     ],
 )
@@ -163,7 +163,7 @@ def test_a_size_that_the_ancestor_cannot_see_is_refused(ground):
 def descend(ground, where, num_steps, **init):
     """A run on other data, with another seed, that begins with the finished one."""
     config = ground.config(
-        data={"reduction": 70},
+        data={"reduction": 40},
         train={"seed": 5, "num_steps": num_steps},
         eval={"overlays": 0, "worst": 0},
         init={"workdir": str(ground.finished), "what": "all", **init},
@@ -231,6 +231,25 @@ def test_without_a_step_named_the_latest_is_settled_on_once(ground):
     nowhere = settings(ground, workdir="/nowhere")
     with pytest.raises(ValueError, match=r"init.workdir /nowhere: .*does not exist"):
         ancestor.settled(nowhere)
+
+
+@pytest.mark.parametrize(
+    ("init", "said"),
+    [
+        ({"workdir": "/nowhere"}, "init.workdir /nowhere: /nowhere does not exist"),
+        ({"workdir": "{parent}"}, "holds no run: there is no .*config.json"),
+        ({"workdir": "{finished}", "step": 3}, r"no checkpoint of step 3; .* \[2, 4\]"),
+    ],
+)
+def test_a_wrong_ancestor_is_refused_before_anything_is_made(
+    ground, tmp_path, monkeypatch, init, said
+):
+    monkeypatch.delattr(train, "prepare")
+    places = {"finished": ground.finished, "parent": ground.finished.parent}
+    init["workdir"] = init["workdir"].format(**places)
+    with pytest.raises(ValueError, match=said):
+        train.run(ground.config(init=init), tmp_path / "run")
+    assert not list(tmp_path.iterdir())
 
 
 def test_defaults_have_no_ancestor():

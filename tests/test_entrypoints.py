@@ -87,7 +87,8 @@ def test_without_data_three_ways_to_give_some_are_named(tmp_path):
 def test_evaluation_of_nothing_is_refused_in_words(tmp_path):
     flags = [f"--workdir={tmp_path / 'none'}"]
     done = documented.run("poseseg_jax.evaluate", *flags)
-    assert_in_words(done, str(tmp_path / "none" / "config.json"), "poseseg_jax.main")
+    assert_in_words(done, f"{tmp_path / 'none'} does not exist", "poseseg_jax.main")
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_command_that_was_killed_goes_on_when_given_again(ground, tmp_path):
@@ -102,6 +103,9 @@ def test_a_command_that_was_killed_goes_on_when_given_again(ground, tmp_path):
     done = documented.run("poseseg_jax.main", *flags, env=environment)
     assert done.returncode == 0, done.stderr
     assert "Going on from step 2." in done.stderr
+    assert "Compiling the step; the first line is that of step 3." in done.stderr
+    assert "custom data configuration" not in done.stderr  # of TFDS
+    assert f"All files are in {workdir}." in done.stdout.splitlines()[0]
     rows = {line.split()[0] for line in done.stdout.splitlines()}
     assert {"AP", "AP_M", "people_1", "overlap_0.5-1.0"} < rows
     states = (
@@ -161,6 +165,8 @@ def test_evaluate_is_a_command(ground, tmp_path):
     assert done.returncode == 0, done.stderr
     assert re.search(r"^AP +0\.0 \[0\.0, ", done.stdout, re.M)
     assert f"files in {tmp_path}" in done.stderr
+    assert f"Evaluating step 2 of {ground.finished}" in done.stderr
+    assert done.stdout.startswith("Scores x 100 of step 2 on the run's validation")
     metrics = (tmp_path / "metrics.json").read_text()
     assert '"eval/step": 2' in metrics
     assert '"eval/views": 1' in metrics

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -106,7 +107,7 @@ def test_annotations_and_images_come_together(ground, tmp_path, given):
 
 
 def test_a_workdir_without_a_run_is_refused_by_its_path(tmp_path):
-    with pytest.raises(ValueError, match=f"{tmp_path}.*is made by"):
+    with pytest.raises(ValueError, match=f"{tmp_path}.*Training makes it"):
         evaluate.evaluate(tmp_path)
 
 
@@ -318,6 +319,18 @@ def test_results_that_were_written_are_matched_as_they_were_scored(ground):
     assert scores.items() <= read_metrics(ground.finished).items()
     with pytest.raises(ValueError, match=r"results_keypoints\.json: no readable"):
         judging.read_matches(ground.finished / "none", annotations)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "split", "said"),
+    [
+        ({"train/steps": 7}, "", "of step 7 on the run's validation split."),
+        ({"eval/step": 5, "train/steps": 7}, "", "of step 5 on the run's"),
+        ({"eval/step": 5}, "val.json", "of step 5 on val.json. All files are in O."),
+    ],
+)
+def test_the_caption_says_of_what_the_scores_are(metrics, split, said):
+    assert said in judging.caption(metrics, Path("O"), split=split)
 
 
 def test_the_report_is_a_table_times_100():

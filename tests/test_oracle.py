@@ -58,6 +58,15 @@ def test_the_table_has_a_row_for_every_choice_that_differs(truth, tmp_path):
     assert len({line.count("|") for line in table}) == 1
 
 
+def test_the_report_is_a_table_and_names_the_file(tmp_path):
+    scores = dict.fromkeys(oracle.COLUMNS, 0.5) | {"ms_per_image": 1.0, "images": 9}
+    said = oracle.report(scores, tmp_path, size=513)
+    assert "| as it is | 513 | 50.0 |" in said
+    assert f"over 9 pictures. All of them, as fractions: {tmp_path}/oracle.json" in said
+    (tmp_path / "oracle.md").write_text("| a table |\n")
+    assert oracle.report(scores, tmp_path, size=513).startswith("| a table |\nScores")
+
+
 @pytest.mark.parametrize("choice", oracle.VARIANTS, ids=lambda choice: str(choice[:2]))
 def test_every_choice_is_one_that_a_run_could_make(choice):
     usual = {"train.image_size": 513}

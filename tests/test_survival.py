@@ -103,6 +103,25 @@ def test_an_interrupted_evaluation_is_made_up_for(
     assert not [name for _, name in counted if name in ("jit(_step)", "jit(detect)")]
 
 
+def test_a_run_ends_when_asked_in_its_last_scoring(ground, tmp_path, monkeypatch):
+    """The log has said so. What is left to do is done when it goes on."""
+    workdir = ground.copy(tmp_path / "run", step=2)
+    judge = train.judging.judge
+
+    def interrupted(*given):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return judge(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.judging, "judge", interrupted)
+        with pytest.raises(Interrupted, match=f"Step {NUM_STEPS} is saved"):
+            train.run(ground.config(), workdir)
+    assert not (workdir / "metrics.json").exists()
+    metrics = train.run(ground.config(), workdir)
+    assert metrics["train/steps"] == NUM_STEPS
+    assert faults.numbers(workdir) == faults.numbers(ground.finished)
+
+
 def test_data_that_were_moved_are_the_same_data(ground, tmp_path):
     workdir, root = ground.copy(tmp_path / "run", step=2), tmp_path / "new" / "coco"
     shutil.copytree(ground.drawn, root)

@@ -16,7 +16,7 @@ from poseseg_jax import judging, train, train_step
 from poseseg_jax.data.prepared import prepare
 from poseseg_jax.speed import RATES
 from tests import tiny_run
-from tests.tiny_run import NUM_STEPS, SIZE, all_files, read_lines, read_state
+from tests.tiny_run import NUM_STEPS, NUM_TRAIN, SIZE, all_files, read_lines, read_state
 
 BUCKETS = [f"people_{n}" for n in ("1", "2", "3-4", "5-7", "8+")]
 BUCKETS += [f"overlap_{o}" for o in ("0.0-0.1", "0.1-0.3", "0.3-0.5", "0.5-1.0")]
@@ -113,6 +113,22 @@ def test_the_same_command_again_only_reports(ground, monkeypatch):
     metrics = train.run(ground.config(), ground.finished)
     assert metrics == json.loads((ground.finished / "metrics.json").read_text())
     assert all_files(ground.finished) == before
+
+
+def test_what_cannot_be_begun_is_refused_before_anything_is_made(ground, tmp_path):
+    with pytest.raises(ValueError, match=r"there is no file none\.safetensors"):
+        train.run(
+            ground.config(model={"pretrained": "none.safetensors"}), tmp_path / "run"
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_batch_is_larger_than_the_training_data(ground, tmp_path):
+    larger = ground.config(train={"batch_size": NUM_TRAIN + 4})
+    message = f"batch_size is {NUM_TRAIN + 4}, and there are {NUM_TRAIN} pictures"
+    with pytest.raises(ValueError, match=message):
+        train.run(larger, tmp_path)
+    assert not (tmp_path / "checkpoints").exists()
 
 
 def assert_ends_alike(workdir, ground):

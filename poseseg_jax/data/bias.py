@@ -1,14 +1,17 @@
-"""Bias reduction as arithmetic: how many people pictures show, and their order.
+"""Bias reduction: which pictures of one person are removed, and in which order.
+
+    python -m poseseg_jax.data.bias --annotations=J --output=O
+
+writes the annotations that each iteration trains on, bias30.json ... bias80.json, with
+a summary and two charts; O is a folder. Training needs none of these files: it takes
+--config.data.reduction=30 ... 80, and removes the same pictures.
 
 Nearly half of COCO's pictures of people show exactly one person. Bias reduction trains
 on data sets from which a part of them is removed. Here a reduced data set is a prefix
 of one order, multi-person pictures first, so all of them are nested and one copy on
 disk holds them all. Two controls go with it: as many pictures removed at random, and
-none removed but single-person pictures sampled less often.
-
-    python -m poseseg_jax.data.bias --annotations=J --output=O
-
-writes each iteration as a file of its own, with statistics (iteration_files.py).
+none removed but single-person pictures sampled less often. It is arithmetic on counts;
+iteration_files.py writes.
 """
 
 import logging
@@ -143,22 +146,35 @@ def _main(_) -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_string(
-        "annotations", None, "COCO-keypoint file, .json or .json.gz.", required=True
+        "annotations",
+        None,
+        "COCO-keypoint file, .json or .json.gz.",
+        required=True,
     )
     flags.DEFINE_string("output", None, "The folder to write into.", required=True)
     flags.DEFINE_list(
         "reductions",
         [str(reduction) for reduction in REDUCTIONS if reduction],
-        "Percent of the single-person pictures that each iteration removes.",
+        "Percent of the single-person pictures to remove; a file is written for each.",
     )
     flags.DEFINE_integer(
-        "seed", 0, "Which of them; data.order_seed of a training.", lower_bound=0
+        "seed",
+        0,
+        "Of the random order in which they are removed; data.order_seed of a training.",
+        lower_bound=0,
     )
     flags.DEFINE_enum(
-        "count", HEAD_COUNTS[0], HEAD_COUNTS, "Who counts; data.head_count."
+        "count",
+        HEAD_COUNTS[0],
+        HEAD_COUNTS,
+        "Who counts as a person in the picture: those with a labelled keypoint, or all "
+        "that are annotated; data.head_count of a training.",
     )
-    flags.DEFINE_bool("controls", False, "Write random and re-weighted controls too.")
+    flags.DEFINE_bool("controls", False, "Write both controls of each iteration too.")
     flags.DEFINE_enum(
-        "on_error", ON_ERROR[0], ON_ERROR, "Broken entries: refuse, or list in summary."
+        "on_error",
+        ON_ERROR[0],
+        ON_ERROR,
+        "Broken entries: refuse, or leave out and list.",
     )
     app.run(_main)

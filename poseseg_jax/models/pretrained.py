@@ -126,9 +126,18 @@ def load_backbone(
     return {**variables, **replaced}, report
 
 
-def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def check(path: str | Path) -> None:
+    """Refuses a file that is not there.
+
+    Raises:
+      ValueError: naming it.
+    """
     if not Path(path).is_file():
         raise ValueError(f"model.pretrained: there is no file {path}.")
+
+
+def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    check(path)
     try:
         with safe_open(path, framework="np") as file:
             tensors = {name: _tensor(path, file, name) for name in file.keys()}  # noqa: SIM118

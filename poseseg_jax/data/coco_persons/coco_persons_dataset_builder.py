@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import absl.logging
 import numpy as np
 import tensorflow_datasets as tfds
 
@@ -99,7 +100,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     }
 
     def __init__(self, *, file_format: Any = "array_record", **kwargs: Any):
-        super().__init__(file_format=file_format, **kwargs)
+        before = absl.logging.get_verbosity()
+        absl.logging.set_verbosity(absl.logging.ERROR)
+        try:  # TFDS warns of a configuration of one's own; here there are no others
+            super().__init__(file_format=file_format, **kwargs)
+        finally:
+            absl.logging.set_verbosity(before)
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = tfds.features
