@@ -80,14 +80,14 @@ def read_settings(workdir: Path) -> Settings:
       ValueError: if there is no such folder, or no readable config in it.
     """
     path = workdir / CONFIG_FILE
-    if not path.exists():
+    try:
+        fields = json.loads(path.read_text())
+    except FileNotFoundError:
         what = "holds no run" if workdir.is_dir() else "does not exist"
         raise ValueError(
             f"{workdir} {what}: there is no {path}. Training makes it: "
             f"`python -m poseseg_jax.main --config=... --workdir={workdir}`."
-        )
-    try:
-        fields = json.loads(path.read_text())
+        ) from None
     except (OSError, ValueError) as error:
         raise ValueError(
             f"{path} is no readable config ({error}). Give back what training wrote, "

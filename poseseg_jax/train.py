@@ -1,6 +1,7 @@
 """Training: build, restore, loop."""
 
 import logging
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -87,7 +88,7 @@ def run(config: Mapping[str, Any], workdir: Path) -> Scores:
 
 def _look_at_beginning(settings: Settings, workdir: Path) -> None:
     """Before anything is made. Who goes on has begun already."""
-    if not (workdir / CONFIG_FILE).exists():
+    if not os.access(workdir / CONFIG_FILE, os.R_OK):
         beginning.check(settings)
 
 

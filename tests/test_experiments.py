@@ -1,4 +1,4 @@
-"""An experiment from the command line to its report, with real runs; and all commands."""
+"""An experiment from the command line to its report, with real runs."""
 
 import csv
 import os

@@ -80,16 +80,6 @@ def test_a_run_does_not_go_on_with_the_labels_of_another_task(finished):
         claim(finished, config(data={"labels": "masks"}))
 
 
-@pytest.mark.parametrize("has_checkpoints", [True, False])
-def test_no_step_is_taken_back(finished, has_checkpoints):
-    if not has_checkpoints:
-        (finished / "checkpoints" / "7000").rmdir()
-    before = (finished / CONFIG_FILE).read_text()
-    with pytest.raises(ValueError, match=r"for 7000 steps, .*num_steps is 6999.* 7000"):
-        claim(finished, config(train={"num_steps": 6999}))
-    assert (finished / CONFIG_FILE).read_text() == before
-
-
 def test_where_the_data_lie_may_change_but_scores_are_asked_for_again(finished):
     """Whether they are the same data is seen by who opens them."""
     moved = config(data={"root": "/elsewhere", "num_workers": 3})
@@ -183,3 +173,13 @@ def test_no_checkpoint_is_the_best_by_other_scores(finished, groups, is_kept):
 def test_a_full_disk_is_explained_wherever_it_is_met(tmp_path):
     with pytest.raises(NoRoom, match="Make room"), occupied(tmp_path):
         raise OSError(errno.ENOSPC, "x")
+
+
+@pytest.mark.parametrize("has_checkpoints", [True, False])
+def test_no_step_is_taken_back(finished, has_checkpoints):
+    if not has_checkpoints:
+        (finished / "checkpoints" / "7000").rmdir()
+    before = (finished / CONFIG_FILE).read_text()
+    with pytest.raises(ValueError, match=r"for 7000 steps, .*num_steps is 6999.* 7000"):
+        claim(finished, config(train={"num_steps": 6999}))
+    assert (finished / CONFIG_FILE).read_text() == before
