@@ -175,6 +175,101 @@ def test_a_full_disk_is_explained_wherever_it_is_met(tmp_path):
         raise OSError(errno.ENOSPC, "x")
 
 
+def test_where_the_data_lie_may_change_but_scores_are_asked_for_again(finished):
+    """Whether they are the same data is seen by who opens them."""
+    moved = config(data={"root": "/elsewhere", "num_workers": 3})
+    changes = allowed_changes(finished, moved)
+    assert changes.keys() == {"data.root", "data.num_workers"}
+    assert not keeps_scores(changes)
+    assert keeps_scores({"data.num_workers": "1 -> 3"})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "moved"), [("A", "B", True), ("A", "", False), ("", "B", False)]
+)
+def test_an_ancestor_may_be_moved_but_neither_come_nor_go(tmp_path, old, new, moved):
+    claim(tmp_path, config(init={"workdir": old}))
+    (tmp_path / "checkpoints" / "7000").mkdir(parents=True)
+    if moved:
+        changes = allowed_changes(tmp_path, config(init={"workdir": new}))
+        assert changes == {"init.workdir": f"'{old}' -> '{new}'"}
+        assert keeps_scores(changes)
+        return
+    with pytest.raises(ValueError, match=r"another config.*init.workdir"):
+        allowed_changes(tmp_path, config(init={"workdir": new}))
+
+
+def test_one_at_a_time_is_at_work_and_leaves_no_trace(tmp_path):
+    refused = pytest.raises(ValueError, match=f"process {os.getpid()} ")
+    with occupied(tmp_path), refused, occupied(tmp_path):
+        pass
+    with occupied(tmp_path):
+        pass
+    assert (tmp_path / LOCK_FILE).read_bytes() == b""
+
+
+def test_without_locks_there_is_a_warning(tmp_path, monkeypatch, caplog):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with occupied(tmp_path):
+        assert "this file system has no locks" in caplog.text
+
+
+def test_metrics_that_cannot_be_read_are_named(finished):
+    (finished / METRICS_FILE).write_text('{"train/st')
+    with pytest.raises(ValueError, match=r"metrics\.json cannot be read .*Remove it"):
+        final_metrics(finished, 7000)
+
+
+def logged(folder, *steps):
+    lines = [json.dumps({"step": step, "loss/total": 1.0}) for step in steps]
+    (folder / "metrics.jsonl").write_text("\n".join(lines) + '\n{"step": 9999')
+
+
+@pytest.fixture
+def pruned(finished):
+    """Without its checkpoints; what is left are the metrics."""
+    (finished / "checkpoints" / "7000").rmdir()
+    return finished
+
+
+def test_a_finished_run_needs_its_checkpoints_only_to_do_more(pruned):
+    assert not allowed_changes(pruned, config())
+    for groups in ({"train": {"num_steps": 7001}}, {"eval": {"zoom": 1.5}}):
+        with pytest.raises(ValueError, match=r"7000 steps.* gone.*checkpoints back"):
+            allowed_changes(pruned, config(**groups))
+
+
+def test_a_log_tells_of_checkpoints_that_are_gone(pruned):
+    (pruned / METRICS_FILE).unlink()
+    every = config()["checkpoint"]["every_steps"]
+    logged(pruned, 1, every)  # killed within its first save
+    assert not allowed_changes(pruned, config())
+    logged(pruned, 1, every + 1)
+    with pytest.raises(ValueError, match=rf"for {every + 1} steps"):
+        allowed_changes(pruned, config())
+
+
+@pytest.mark.parametrize(
+    ("groups", "is_kept"),
+    [({"eval": {"zoom": 1.5}}, False), ({"eval": {"every_steps": 7}}, True)],
+    ids=["a larger picture", "scored more often"],
+)
+def test_no_checkpoint_is_the_best_by_other_scores(finished, groups, is_kept):
+    path = finished / "checkpoints" / "7000" / "metrics" / "metrics"
+    path.parent.mkdir()
+    path.write_text("{}")
+    claim(finished, config(**groups))
+    assert path.exists() == is_kept
+
+
+def test_a_full_disk_is_explained_wherever_it_is_met(tmp_path):
+    with pytest.raises(NoRoom, match="Make room"), occupied(tmp_path):
+        raise OSError(errno.ENOSPC, "x")
+
+
 @pytest.mark.parametrize("has_checkpoints", [True, False])
 def test_no_step_is_taken_back(finished, has_checkpoints):
     if not has_checkpoints:
