@@ -2,8 +2,9 @@
 
     python -m experiments.readme
 
-writes experiments/README.md: of every experiment the question, the command, what was
-said of it before, and what came out, as experiments/reports/NAME/summary.json says.
+writes experiments/README.md (--output: another file): of every experiment the question,
+the command, what was said of it before, and what came out, as
+experiments/reports/NAME/summary.json says.
 """
 
 import ast
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from absl import app
+from absl import app, flags
 
 from experiments.grid import Experiment
 from experiments.report import SUMMARY_FILE
@@ -129,9 +130,10 @@ def _rest(name: str) -> str:
 
 
 def _main(_) -> None:
-    PAGE.write_text(page())
-    print(PAGE)
+    Path(flags.FLAGS.output).write_text(page())
+    print(flags.FLAGS.output)
 
 
 if __name__ == "__main__":
+    flags.DEFINE_string("output", str(PAGE), "Where the page goes.")
     app.run(_main)

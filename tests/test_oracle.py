@@ -146,7 +146,9 @@ def test_the_command_measures_what_it_was_asked_for(truth, tmp_path):
     done = documented.run("experiments.oracle", *files, *choices, "--radius=12")
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "o/oracle.json").read_text())
-    assert json.loads(done.stdout).items() <= written.items()
+    assert done.stdout == oracle.report(written, tmp_path / "o", size=97) + "\n"
+    assert f"{100 * written['keypoints/AP']:.1f}" in done.stdout
+    assert f"{tmp_path}/o/oracle.json" in done.stdout
     chosen = {"size": 97, "skeleton": "tree", "person_stride": 4, "masks": "hard"}
     assert (chosen | {"map_stride": 4, "radius": 12.0}).items() <= written[
         "choices"
