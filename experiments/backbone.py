@@ -3,8 +3,9 @@
     python -m experiments.backbone --output=runs/backbone [--preset=tiny]
         [--seeds=3] [--config.data.root=coco]
 
-Depth (or width, of the preset tiny), output stride and neck. --config.model.pretrained
-cannot be given here, as each depth has weights of its own: all begin at random.
+Depth (or width, of the preset tiny), output stride and neck. All networks begin at
+random, because each depth has pretrained weights of its own: what those would change is
+another question.
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from experiments import runner
-from experiments.grid import Experiment, Variant
+from experiments.grid import Experiment, Variant, one_at_a_time
 
 _BASELINE = "as configured"
 
@@ -36,21 +37,18 @@ def variants(config: ConfigDict) -> list[Variant]:
         if stride != config.model.output_stride:
             changes[f"output stride {stride}"] = {"output_stride": stride}
     changes["heads upsampled, no FPN"] = {"neck": "upsample"}
-    found = [Variant(_BASELINE)]
-    for name, fields in changes.items():
-        own = {f"model.{field}": value for field, value in fields.items()}
-        found.append(Variant(name, own))
-    return found
+    return [Variant(_BASELINE), *one_at_a_time("model", changes)]
 
 
 EXPERIMENT = Experiment(
     name="backbone",
     title="Backbone and neck",
     question="What do depth or width, output stride and neck give, at equal steps?",
-    expected="PersonLab's ResNet-152 is 1.0 keypoints AP ahead of its ResNet-101 on "
-    "COCO (arXiv 1803.08225); both seeds use a ResNet-152 whose heads are upsampled.",
+    expected="PersonLab (arXiv 1803.08225) reports its ResNet-152 ahead of its "
+    "ResNet-101; PosePlusSeg's released code upsamples the heads of a ResNet-152.",
     baseline=_BASELINE,
     variants=variants,
+    fixed=("model.pretrained",),
     tiny={"train.num_steps": 600, "checkpoint.every_steps": 600},
 )
 

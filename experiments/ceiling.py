@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments import perfect
+from experiments import launch, perfect
 from experiments.grid import Run
 from poseseg_jax import config as config_lib
 from poseseg_jax.coco import annotations
@@ -24,13 +24,13 @@ def ceilings(runs: Sequence[Run], path: Path) -> Ceilings:
 
     Args:
       runs: of the experiment.
-      path: of a file that remembers what was measured before.
+      path: of a file that remembers what the same code has measured before.
     """
     known = json.loads(path.read_text()) if path.exists() else {}
     found: Ceilings = {}
     for run in (run for run in runs if run.seed == 0):
         what = perfect.case_of(run.config)
-        key = repr(what)
+        key = f"{launch.commit()}: {what!r}"
         if key not in known:
             _log.info("measuring the ceiling of %s", run.variant.name)
             truth = prepare(config_lib.parse(run.config).data).val_annotations

@@ -28,7 +28,15 @@ def table(runs: Sequence[Run]) -> str:
     head = ["variant", "seed", "steps", "state"]
     left = [run for run in runs if states[run.workdir] != "finished"]
     done = [run for run in runs if states[run.workdir] == "finished"]
-    return f"{markdown.table(head, rows)}\n{_left(left)}\n{_hours(left, done)}\n"
+    words = "\n".join((_left(left), _hours(left, done), _copies(left)))
+    return f"{markdown.table(head, rows)}\n{words}\n"
+
+
+def _copies(left: Sequence[Run]) -> str:
+    count = len({run.config["data"]["order_seed"] for run in left})
+    if count < 2:
+        return "All read one prepared copy of the data."
+    return f"The seeds remove others: {count} prepared copies of the data are made."
 
 
 def _needs(run: Run) -> str:
@@ -45,7 +53,8 @@ def _left(left: Sequence[Run]) -> str:
     hours = flops / (speed.PEAKS[_GPU] * _SHARE) / 3600
     return (
         f"{words}, {flops / 1e15:,.1f} x 10^15 operations "
-        f"({hours:,.2g} h of one {_GPU} at {100 * _SHARE:.0f} % of its peak)."
+        f"({hours:,.2g} h of one {_GPU} at {100 * _SHARE:.0f} % of its peak), and what "
+        "evaluations and ancestors' maps take."
     )
 
 

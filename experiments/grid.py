@@ -9,10 +9,16 @@ from ml_collections import ConfigDict
 
 from poseseg_jax import config as config_lib
 from poseseg_jax.coco.scoring import TASKS
+from poseseg_jax.fields import hint
 
 CONFIG = "configs/full.py"
 # Fields by "group.field", as in configs/base.py.
 Changes = Mapping[str, Any]
+ALL_PICTURES = {"all pictures": "{}/AP"}
+CROWDS = {"pictures of 8 or more people": "crowd/people_8+/{}/AP"}
+SINGLES = {"pictures of one person": "crowd/people_1/{}/AP"}
+_ABOUT = {**ALL_PICTURES, **CROWDS}
+_STAGE_SEEDS = 1_000  # further than anybody counts seeds
 
 
 @dataclass(frozen=True)
@@ -26,9 +32,10 @@ class Variant:
         (`init.workdir`).
       of: another variant, whose trained network is evaluated again, with these changes
         of `decode` and `eval`; nothing is trained.
-      control: another variant with which this one is compared, beside the baseline.
+      controls: other variants with which this one is compared, beside the baseline.
       series, at: where the variant lies in the experiment's chart: on which line, and
         at which number along it. Without a series, on all lines.
+      stage: which of a chain it is: each sees pictures in an order of its own.
       is_step: whether it is only on the way to another one: in results.csv and on the
         chart, and in no table.
       tasks: what it learns, and is scored for.
@@ -38,9 +45,10 @@ class Variant:
     changes: Changes = field(default_factory=dict)
     after: str = ""
     of: str = ""
-    control: str = ""
+    controls: tuple[str, ...] = ()
     series: str = ""
     at: float | None = None
+    stage: int = 0
     is_step: bool = False
     tasks: tuple[str, ...] = TASKS
 
@@ -58,6 +66,9 @@ class Experiment:
       variants: made from the experiment's config, of which they may take numbers.
       tiny: what the preset `tiny` changes beyond the preset of the configs.
       by_seed: fields that are the run's seed.
+      fixed: fields that nobody may set, beside those that it sets itself.
+      about: what the report puts into words: some of the pictures, and their keys in
+        metrics.json with {} for the task. What the question is about comes first.
       along: what `Variant.at` is, with its unit; "" where there is no such chart.
       has_ceiling: whether what a perfect network would score stands beside.
       against_time: whether there is a chart of scores against time per picture.
@@ -71,6 +82,8 @@ class Experiment:
     variants: Callable[[ConfigDict], Sequence[Variant]]
     tiny: Changes = field(default_factory=dict)
     by_seed: tuple[str, ...] = ("train.seed",)
+    fixed: tuple[str, ...] = ()
+    about: Mapping[str, str] = field(default_factory=lambda: dict(_ABOUT))
     along: str = ""
     has_ceiling: bool = False
     against_time: bool = False
@@ -117,6 +130,7 @@ def plan(
     config: Mapping[str, Any],
     overrides: Changes,
     seeds: int,
+    only: Sequence[str] = (),
 ) -> list[Run]:
     """All runs of an experiment, each after those that it needs.
 
@@ -129,10 +143,11 @@ def plan(
       config: what it holds, with the overrides.
       overrides: fields that were set for all runs.
       seeds: runs of every variant: 0 ... seeds - 1.
+      only: variants to run, with what they need; none: all.
 
     Raises:
       ValueError: for a field that the experiment varies itself, for a config that makes
-        no sense, naming the variant, and for no seeds at all.
+        no sense, naming the variant, for a variant that there is not, and for no seeds.
     """
     if seeds < 1:
         raise ValueError(f"--seeds is {seeds}; expected 1 or more.")
@@ -142,6 +157,7 @@ def plan(
     begun.update_from_flattened_dict(shared)
     variants = experiment.variants(begun)
     _check(experiment, variants, overrides)
+    variants = _needed(variants, only) if only else variants
     whole = _Shared(folder, file, begun, shared)
     return [
         _run(experiment, variant, seed, whole)
@@ -164,6 +180,7 @@ def _run(experiment: Experiment, variant: Variant, seed: int, shared: _Shared) -
         return shared.folder / name / f"seed{seed}"
 
     of_seed = dict.fromkeys(experiment.by_seed, seed)
+    of_seed["train.seed"] = seed + _STAGE_SEEDS * variant.stage
     changes = {**shared.changes, **variant.changes, **of_seed}
     if variant.after:
         changes["init.workdir"] = str(workdir_of(variant.after))
@@ -189,7 +206,7 @@ def _check(
     experiment: Experiment, variants: Sequence[Variant], overrides: Changes
 ) -> None:
     own = {name: v.name for v in variants for name in v.changes}
-    own |= dict.fromkeys(experiment.by_seed, "every run")
+    own |= dict.fromkeys((*experiment.by_seed, *experiment.fixed), "every run")
     for name in overrides:
         if name in own:
             raise ValueError(
@@ -203,4 +220,26 @@ def _check(
             assert not other or other in seen, f"{other} must come before its user"
         seen.add(variant.name)
     assert experiment.baseline in seen
-    assert all(not v.control or v.control in seen for v in variants)
+    assert all(seen.issuperset(v.controls) for v in variants)
+
+
+def _needed(variants: Sequence[Variant], only: Sequence[str]) -> list[Variant]:
+    by_name = {variant.name: variant for variant in variants}
+    wanted: set[str] = set()
+    for name in only:
+        while name and name not in wanted:
+            if name not in by_name:
+                raise ValueError(f"There is no variant {name!r}; {hint(name, by_name)}")
+            wanted.add(name)
+            name = by_name[name].after or by_name[name].of
+    return [variant for variant in variants if variant.name in wanted]
+
+
+def one_at_a_time(
+    group: str, changes: Mapping[str, Changes], **common: Any
+) -> list[Variant]:
+    """A variant for each set of changes in a group of the config, by their names."""
+    return [
+        Variant(name, {f"{group}.{k}": v for k, v in own.items()}, **common)
+        for name, own in changes.items()
+    ]

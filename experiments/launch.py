@@ -1,8 +1,8 @@
 """One run as a process of its own: the command that anybody could type, and its end."""
 
 import ctypes
-import dataclasses
 import functools
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,22 +26,22 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 RECORD_FILE = "run.json"
 LOG_FILE = "log.txt"
 _PACKAGES = ("jax", "flax", "optax", "numpy", "pycocotools")
-# Where the data lie and how many processes read them changes nothing of a result.
-_PLACES = ("data.prepared_dir", "data.num_workers")
 _PR_SET_PDEATHSIG = 1  # of Linux' prctl
 
 State = Literal["finished", "begun", "failed", "new"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Place:
     """Where a process runs.
 
     Attributes:
       variables: of its environment, beside this one's: names and values.
+      sharing: how many runs share the processors.
     """
 
     variables: tuple[tuple[str, str], ...]
+    sharing: int = 1
 
     @property
     def environment(self) -> dict[str, str]:
@@ -64,29 +65,22 @@ def command(run: Run) -> list[str]:
 def flag(name: str, value: Any) -> str:
     """A field as the command line takes it."""
     if isinstance(value, tuple | list):
-        value = ",".join(str(one) for one in value) + ("," if len(value) == 1 else "")
+        value = ",".join(str(one) for one in value)
     return f"{name}={value}"
 
 
 def state(run: Run) -> State:
-    """How far a run has come.
+    """How far a run has come. An evaluation is only as finished as its network.
 
     Raises:
       ValueError: if its folder holds a run of another config, naming the fields.
     """
-    record = _record(run)
-    if run.variant.of:
-        is_done = (run.workdir / workdir_lib.METRICS_FILE).exists()
-        same = record.get("changes") == _plain(run.variant.changes)
-        return "finished" if is_done and same else "new"
-    path = run.workdir / workdir_lib.CONFIG_FILE
-    if path.exists():
-        _check_same(run, json.loads(path.read_text()))
-        if workdir_lib.final_metrics(run.workdir, run.steps) is not None:
-            return "finished"
-    if record.get("failed"):
+    has_config = not run.variant.of and _has_config(run)
+    if _is_evaluated(run) if run.variant.of else has_config and _is_trained(run):
+        return "finished"
+    if failure(run):
         return "failed"
-    return "begun" if path.exists() else "new"
+    return "begun" if has_config else "new"
 
 
 def failure(run: Run) -> str:
@@ -94,33 +88,64 @@ def failure(run: Run) -> str:
     return _record(run).get("failed", "")
 
 
-def record(run: Run) -> dict[str, Any]:
-    """What is known of how a run came about: command, commit, versions, device."""
-    return _record(run)
+def starts(run: Run) -> list[dict[str, Any]]:
+    """Commit, versions and device of every start of a run, the first one first."""
+    return _record(run).get("starts", [])
 
 
-def _check_same(run: Run, old: Mapping[str, Any]) -> None:
-    changes = differences(old, _plain(run.config))
-    wrong = [f"{k}: {v}" for k, v in changes.items() if not k.startswith(_PLACES)]
+def _has_config(run: Run) -> bool:
+    path = run.workdir / workdir_lib.CONFIG_FILE
+    if not path.exists():
+        return False
+    changes = differences(json.loads(path.read_text()), _plain(run.config))
+    may_differ = workdir_lib.changes_nothing
+    wrong = [f"{k}: {v}" for k, v in changes.items() if not may_differ(k, v)]
     if wrong:
         raise ValueError(
             f"{run.workdir} holds a run of another config ({'; '.join(wrong)}). Take "
             "another --output, or give the command that was given before."
         )
+    return True
+
+
+def _is_trained(run: Run) -> bool:
+    return workdir_lib.final_metrics(run.workdir, run.steps) is not None
+
+
+def _is_evaluated(run: Run) -> bool:
+    has_scores = (run.workdir / workdir_lib.METRICS_FILE).exists()
+    return has_scores and _record(run).get("evaluated") == _evaluated(run)
+
+
+def _evaluated(run: Run) -> dict[str, Any]:
+    """Which network an evaluation was of, and how it was asked."""
+    assert run.source is not None
+    files = [
+        run.source / name
+        for name in (workdir_lib.CONFIG_FILE, workdir_lib.METRICS_FILE)
+    ]
+    content = [path.read_bytes() if path.exists() else b"" for path in files]
+    network = hashlib.sha256(b"\0".join(content)).hexdigest()
+    return {"network": network, "changes": _plain(run.variant.changes)}
 
 
 def start(run: Run, place: Place) -> "Process":
     """Starts a run, or goes on with it."""
     run.workdir.mkdir(parents=True, exist_ok=True)
     words = command(run)
-    about = {
-        "command": shlex.join(words),
-        "changes": _plain(run.variant.changes),
-        "commit": _commit(),
+    begun = {
+        "commit": commit(),
         "versions": _versions(),
-        "device": _device(place),
+        "device": device(place),
+        "sharing": place.sharing,
     }
-    write_whole(run.workdir / RECORD_FILE, json.dumps(about, indent=2) + "\n")
+    record: dict[str, Any] = {"command": shlex.join(words)}
+    record["starts"] = [*starts(run), begun]
+    if run.variant.of:
+        # What an evaluation before this one has left is not its own.
+        (run.workdir / workdir_lib.METRICS_FILE).unlink(missing_ok=True)
+        record["evaluated"] = _evaluated(run)
+    _write(run, record)
     return Process(run, [sys.executable, *words[1:]], place)
 
 
@@ -137,6 +162,7 @@ class Process:
         self.run, self.place = run, place
         self._start = time.monotonic()
         self._log = (run.workdir / LOG_FILE).open("a")
+        self._log_before = self._log.tell()
         self._process = subprocess.Popen(
             words,
             env=place.environment,
@@ -145,7 +171,7 @@ class Process:
             stdin=subprocess.DEVNULL,
             # Ctrl-C is for this program, which tells its runs itself.
             start_new_session=True,
-            preexec_fn=end_with_parent,
+            preexec_fn=end_with_parent if sys.platform == "linux" else None,
         )
 
     @property
@@ -159,17 +185,26 @@ class Process:
         if code is None:
             return False
         self._log.close()
-        about = _record(self.run)
         if code:
-            about["failed"] = f"exit code {code}: {_last_words(self.run)}"
-        write_whole(self.run.workdir / RECORD_FILE, json.dumps(about, indent=2) + "\n")
+            ended = f"exit code {code}" if code > 0 else signal.Signals(-code).name
+            _write(self.run, _record(self.run) | {"failed": ended + self._last_words()})
         return True
 
-    def end(self) -> None:
-        """Asks it to save and end, and waits until it has."""
+    def ask_to_end(self) -> None:
+        """Asks it to save and end."""
         self._process.send_signal(signal.SIGTERM)
+
+    def wait(self) -> None:
+        """Until it has ended."""
         self._process.wait()
         self._log.close()
+
+    def _last_words(self) -> str:
+        """Of this start; the log may hold others."""
+        with (self.run.workdir / LOG_FILE).open(errors="replace") as file:
+            file.seek(self._log_before)
+            lines = file.read().strip().splitlines()
+        return f": {lines[-1][-500:]}" if lines else ", and it said nothing"
 
 
 def end_with_parent() -> None:
@@ -180,14 +215,13 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _last_words(run: Run) -> str:
-    lines = (run.workdir / LOG_FILE).read_text(errors="replace").strip().splitlines()
-    return lines[-1][-500:] if lines else "it said nothing"
-
-
 def _record(run: Run) -> dict[str, Any]:
     path = run.workdir / RECORD_FILE
     return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _write(run: Run, record: Mapping[str, Any]) -> None:
+    write_whole(run.workdir / RECORD_FILE, json.dumps(record, indent=2) + "\n")
 
 
 def _plain(values: Changes) -> dict[str, Any]:
@@ -201,7 +235,7 @@ def _versions() -> dict[str, str]:
 
 
 @functools.cache
-def _device(place: Place) -> str:
+def device(place: Place) -> str:
     """What JAX finds there; asked by a process that leaves it again."""
     program = "import jax; print(jax.devices()[0].device_kind)"
     done = subprocess.run(
@@ -209,21 +243,23 @@ def _device(place: Place) -> str:
         env=place.environment,
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
-    kind = done.stdout.strip()
+    kind = done.stdout.strip() or "unknown"
     return f"a CPU with {os.cpu_count()} cores" if kind == "cpu" else kind
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Of this repository, and whether its files differ from it."""
+
     def git(*words: str) -> str:
         done = subprocess.run(
             ["git", *words], cwd=REPOSITORY, capture_output=True, text=True, check=False
         )
         return done.stdout.strip()
 
-    commit = git("rev-parse", "--short=10", "HEAD")
-    if not commit:
+    found = git("rev-parse", "--short=10", "HEAD")
+    if not found:
         return "unknown: not a git repository"
     changed = git("status", "--porcelain", "--untracked-files=no")
-    return f"{commit}, with changes" if changed else commit
+    return f"{found}, with changes" if changed else found

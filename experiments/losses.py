@@ -22,7 +22,7 @@ _TERMS = ("heatmap", "person", "short", "mid", "long")
 
 
 def variants(config: ConfigDict) -> list[Variant]:
-    """Three sets of weights, and hidden keypoints weighed otherwise."""
+    """Sets of weights, and hidden keypoints weighed otherwise."""
     found = []
     own = tuple(config.loss[term] for term in _TERMS)
     named = _WEIGHTS if own in _WEIGHTS.values() else {**_WEIGHTS, "the preset's": own}

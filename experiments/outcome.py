@@ -1,53 +1,58 @@
 """What an experiment has shown, in words: nothing that its intervals do not say."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 
+from experiments.grid import Experiment
 from experiments.scores import Row
 from poseseg_jax.coco.bootstrap import Interval
 from poseseg_jax.coco.scoring import TASKS
 
-_Differences = Callable[[Row], Mapping[str, Interval | None]]
-# What the words are about: a name, and the keys of metrics.json.
-_ABOUT = {
-    "": "{}/AP",
-    " where 8 or more people are": "crowd/people_8+/{}/AP",
-}
 _NAMED = 4  # variants at most, on each side
 
 
-def sentences(rows: Sequence[Row], baseline: str) -> list[str]:
-    """A sentence for each comparison, score and task.
+def sentences(experiment: Experiment, rows: Sequence[Row]) -> list[str]:
+    """A sentence for some of the pictures, a task, and what is compared.
 
-    Args:
-      rows: of the experiment.
-      baseline: the variant with which all were compared.
+    What the experiment is about comes first, and of that the controls, if it has some:
+    an effect beside the baseline alone may have other reasons.
     """
-    shown = [row for row in rows if not row.variant.is_step]
-    found = _of(shown, lambda row: row.to_baseline, f"`{baseline}`")
-    return found + _of(shown, lambda row: row.to_control, "their controls")
+    found = []
+    for pictures, key in experiment.about.items():
+        for others, compared in _comparisons(experiment, rows):
+            for task in TASKS:
+                intervals = _of_key(compared, key.format(task))
+                if intervals:
+                    said = _sentence(intervals)
+                    found.append(
+                        f"{task.capitalize()} AP, {pictures}, {others}: {said}"
+                    )
+    return found
 
 
-def line(rows: Sequence[Row], baseline: str) -> str:
-    """What came out, in a line: of all pictures, beside the baseline."""
-    return " ".join(sentences(rows, baseline)[: len(TASKS)]) or "No run is finished."
+def line(experiment: Experiment, rows: Sequence[Row]) -> str:
+    """What came out of what the experiment is about first."""
+    said = sentences(experiment, rows)
+    about = [s.split(", ")[1] for s in said]
+    first = next((list(group) for _, group in groupby(about)), [])
+    return " ".join(said[: len(first)]) or "No run is finished that could be compared."
 
 
-def chance(rows: Sequence[Row]) -> tuple[int, int]:
-    """How many differences there are, and how many of their intervals leave out 0."""
-    all_of = [
+def chance(experiment: Experiment, rows: Sequence[Row]) -> tuple[int, int]:
+    """How many intervals `sentences` speak of, and how many of them leave out 0."""
+    intervals = [
         interval
-        for row in rows
-        if not row.variant.is_step
-        for differences in (row.to_baseline, row.to_control)
-        for key, interval in differences.items()
-        if key in _keys() and interval is not None and row.counts(key)
+        for key in experiment.about.values()
+        for _, compared in _comparisons(experiment, rows)
+        for task in TASKS
+        for interval in _of_key(compared, key.format(task)).values()
     ]
-    return len(all_of), sum(is_told(interval) for interval in all_of)
+    return len(intervals), sum(side(interval) != 0 for interval in intervals)
 
 
-def is_told(interval: Interval | None) -> bool:
-    """Whether an interval says that there is a difference."""
-    return interval is not None and (interval.low > 0 or interval.high < 0)
+def side(interval: Interval) -> int:
+    """1 where an interval says better, -1 where it says worse, 0 where it does not."""
+    return (interval.low > 0) - (interval.high < 0)
 
 
 def difference(interval: Interval | None) -> str:
@@ -58,45 +63,47 @@ def difference(interval: Interval | None) -> str:
     return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
-def _keys() -> list[str]:
-    return [key.format(task) for key in _ABOUT.values() for task in TASKS]
+# Variant, or variant and control -> differences by key.
+_Compared = Mapping[str, Mapping[str, Interval | None]]
 
 
-def _of(rows: Sequence[Row], differences: _Differences, others: str) -> list[str]:
-    found = []
-    for about, key in _ABOUT.items():
-        for task in TASKS:
-            compared = {
-                row.variant.name: differences(row).get(key.format(task))
-                for row in rows
-                if row.counts(key.format(task))
-            }
-            words = _sentence({n: d for n, d in compared.items() if d is not None})
-            if words:
-                found.append(f"{task.capitalize()} AP{about}, beside {others}: {words}")
-    return found
+def _comparisons(
+    experiment: Experiment, rows: Sequence[Row]
+) -> list[tuple[str, _Compared]]:
+    to_controls = {
+        f"`{row.variant.name}` - `{control}`": differences
+        for row in rows
+        for control, differences in row.to_controls.items()
+    }
+    to_baseline = {f"`{row.variant.name}`": row.to_baseline for row in rows}
+    return [
+        ("beside controls", to_controls),
+        (f"beside `{experiment.baseline}`", to_baseline),
+    ]
+
+
+def _of_key(compared: _Compared, key: str) -> dict[str, Interval]:
+    found = {name: differences.get(key) for name, differences in compared.items()}
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def _sentence(compared: Mapping[str, Interval]) -> str:
-    if not compared:
-        return ""
-    told = {name: one for name, one in compared.items() if is_told(one)}
-    better = _named(told.items(), sign=1)
-    worse = _named(told.items(), sign=-1)
+    better = [(n, one) for n, one in compared.items() if side(one) > 0]
+    worse = [(n, one) for n, one in compared.items() if side(one) < 0]
+    rest = len(compared) - len(better) - len(worse)
     parts = [
-        f"{word} {names}" for word, names in (("better", better), ("worse", worse))
+        f"{word} {_named(found)}"
+        for word, found in (("better", better), ("worse", worse))
+        if found
     ]
-    parts = [part for part, names in zip(parts, (better, worse), strict=True) if names]
-    rest = len(compared) - len(told)
-    if not told:
-        return f"none of {rest} is told apart."
+    if not parts:
+        return f"none of {rest} is told apart." if rest > 1 else "not told apart."
     return "; ".join(parts) + (f"; {rest} not told apart." if rest else ".")
 
 
-def _named(told: Iterable[tuple[str, Interval]], *, sign: int) -> str:
-    """Those that differ most in a direction come first."""
-    found = [(name, one) for name, one in told if sign * one.value > 0]
-    found.sort(key=lambda pair: -abs(pair[1].value))
-    words = [f"`{name}` {difference(one)}" for name, one in found[:_NAMED]]
+def _named(told: Iterable[tuple[str, Interval]]) -> str:
+    """Those that differ most come first."""
+    found = sorted(told, key=lambda pair: -abs(pair[1].value))
+    words = [f"{name} {difference(one)}" for name, one in found[:_NAMED]]
     more = len(found) - len(words)
     return ", ".join(words) + (f" and {more} more" if more else "")

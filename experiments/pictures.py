@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.grid import Experiment
-from experiments.scores import Row
+from experiments.scores import TIME, Row
 from poseseg_jax.charts import ablation, differences, lines, tradeoff
 from poseseg_jax.charts.point import Point
 from poseseg_jax.coco.bootstrap import Interval
@@ -17,7 +17,6 @@ from poseseg_jax.coco.scoring import TASKS
 Names = Mapping[str, str]
 
 _INTERVAL = "95 % interval"
-_TIME = "eval/ms_per_image"
 _PARTS = {"all pictures": "{}/AP"} | {
     f"{name.split('_')[1]} people": f"crowd/{name}/{{}}/AP" for name in PEOPLE_BUCKETS
 }
@@ -44,14 +43,14 @@ def write(experiment: Experiment, rows: Sequence[Row], output: Path) -> Names:
             differences.by_crowding(
                 drawn,
                 baseline=baseline,
-                buckets={"people": PEOPLE_BUCKETS, "overlap": OVERLAP_BUCKETS},
+                buckets={"people": PEOPLE_BUCKETS, "largest overlap": OVERLAP_BUCKETS},
                 interval=_INTERVAL,
             ),
         )
     if experiment.along and any(row.by_seed for row in rows):
         what = f"AP along {experiment.along}"
         made["along"] = what, _along(experiment, rows)
-    if experiment.against_time and any(row.values(_TIME) for row in shown):
+    if experiment.against_time and any(row.values(TIME) for row in shown):
         made["time"] = "AP against time per picture", _against_time(shown)
     for name in ("scores", "crowding", "along", "time"):
         (output / f"{name}.png").unlink(missing_ok=True)
@@ -65,24 +64,13 @@ def _row(row: Row) -> ablation.Row:
     return ablation.Row(
         name=row.variant.name,
         scores={key: row.values(key) for key in keys},
-        differences={
-            key: _point(one) for key, one in row.to_baseline.items() if row.counts(key)
-        },
+        differences={key: _point(one) for key, one in row.to_baseline.items()},
+        note="no score" if row.by_seed else "not finished",
     )
 
 
 def _point(one: Interval | None) -> Point | None:
     return one and Point(one.value, one.low, one.high)
-
-
-def _spread(row: Row, key: str) -> Point | None:
-    """The mean over seeds, and one standard deviation to either side."""
-    mean, deviation = row.mean(key), row.deviation(key)
-    if mean is None:
-        return None
-    if deviation is None:
-        return Point(mean)
-    return Point(mean, mean - deviation, mean + deviation)
 
 
 def _along(experiment: Experiment, rows: Sequence[Row]) -> bytes:
@@ -97,7 +85,7 @@ def _along(experiment: Experiment, rows: Sequence[Row]) -> bytes:
                 lines.Series(
                     name,
                     {
-                        row.variant.at: _spread(row, key.format(task))
+                        row.variant.at: row.spread(key.format(task))
                         for row in rows
                         if row.variant.series in (name, "")
                         and row.variant.at is not None
@@ -121,10 +109,10 @@ def _against_time(rows: Sequence[Row]) -> bytes:
     variants = [
         tradeoff.Variant(
             row.variant.name,
-            float(np.mean(row.values(_TIME))),
-            {task: _spread(row, f"{task}/AP") for task in TASKS},
+            float(np.mean(row.values(TIME))),
+            {task: row.spread(f"{task}/AP") for task in TASKS},
         )
         for row in rows
-        if row.values(_TIME)
+        if row.values(TIME)
     ]
     return tradeoff.scatter(variants, interval="standard deviation over seeds")

@@ -1,15 +1,16 @@
 """The page that lists all experiments, made of their reports.
 
-    python -m experiments.readme
+    python -m experiments.readme [--add=runs/bias_ablation]
 
-writes experiments/README.md (--output: another file): of every experiment the question,
-the command, what was said of it before, and what came out, as
-experiments/reports/NAME/summary.json says.
+writes experiments/README.md: of every experiment the question, the command, what was
+said of it before, and what came out, as experiments/reports/*/summary.json say. With
+--add, a report is copied there first.
 """
 
 import ast
 import importlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from poseseg_jax import markdown
 
 FOLDER = Path(__file__).resolve().parent
 PAGE = FOLDER / "README.md"
+REPORTS = FOLDER / "reports"
 NAMES = (
     "bias_ablation",
     "feedback_transfer",
@@ -65,7 +67,8 @@ def page() -> str:
     """The text of experiments/README.md."""
     experiments = [_load(name) for name in NAMES]
     rows = [
-        [f"[{e.name}](#{e.name})", e.question, _outcome(e.name)] for e in experiments
+        [f"[{e.name}](#{e.name})", e.question, "<br>".join(_outcomes(e.name))]
+        for e in experiments
     ]
     rows += [
         [f"`{name}`", _first_line(name), f"see {where}"]
@@ -83,7 +86,6 @@ def _load(name: str) -> Experiment:
 
 def _section(experiment: Experiment) -> str:
     name = experiment.name
-    report = FOLDER / "reports" / name / "report.md"
     return "\n".join(
         [
             f"## {name}\n",
@@ -93,24 +95,56 @@ def _section(experiment: Experiment) -> str:
             "```bash",
             f"python -m experiments.{name} --output=runs/{name} --preset=tiny",
             "```\n",
-            f"What came out: {_outcome(name)}"
-            + (f" [The report](reports/{name}/report.md)." if report.exists() else ""),
+            "What came out:\n",
+            *(f"- {said}" for said in _outcomes(name)),
             "",
         ]
     )
 
 
-def _outcome(name: str) -> str:
-    summary = _summary(name)
-    if summary is None:
-        return "not run yet."
-    what = "drawn people" if summary["data"] == "embedded" else summary["data"]
-    return f"On {what}, {summary['finished']} runs. {summary['outcome']}"
+def _outcomes(name: str) -> list[str]:
+    """A line for each report of an experiment."""
+    summaries = sorted(REPORTS.glob(f"*/{SUMMARY_FILE}"))
+    found = [_line(path) for path in summaries if _read(path)["name"] == name]
+    return found or ["not run yet."]
 
 
-def _summary(name: str) -> dict[str, Any] | None:
-    path = FOLDER / "reports" / name / SUMMARY_FILE
-    return json.loads(path.read_text()) if path.exists() else None
+def _line(path: Path) -> str:
+    said = _read(path)
+    what = "drawn people" if said["data"] == "embedded" else said["data"]
+    return (
+        f"On {what}, {said['steps']:,} steps, {said['seeds']} seeds, "
+        f"{said['finished']} of {said['runs']} runs: {said['outcome']} "
+        f"[The report]({path.parent.relative_to(FOLDER)}/report.md)."
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text())
+
+
+def add(output: Path) -> Path:
+    """Copies a report, without its runs, to the others.
+
+    Args:
+      output: where an experiment has left it.
+
+    Returns:
+      Where it is now: experiments/reports/ and the name of the folder.
+
+    Raises:
+      ValueError: if there is no report.
+    """
+    if not (output / SUMMARY_FILE).exists():
+        raise ValueError(f"{output} holds no {SUMMARY_FILE}, so no report.")
+    kept = REPORTS / output.resolve().name
+    kept.mkdir(parents=True, exist_ok=True)
+    for path in kept.iterdir():
+        path.unlink()
+    for path in sorted(output.iterdir()):
+        if path.is_file() and path.suffix in (".md", ".png", ".csv", ".json"):
+            shutil.copy(path, kept)
+    return kept
 
 
 def _paragraphs(name: str) -> Iterator[str]:
@@ -130,10 +164,16 @@ def _rest(name: str) -> str:
 
 
 def _main(_) -> None:
+    if flags.FLAGS.add:
+        try:
+            print(add(Path(flags.FLAGS.add)))
+        except (ValueError, OSError) as error:
+            raise SystemExit(f"{type(error).__name__}: {error}") from None
     Path(flags.FLAGS.output).write_text(page())
     print(flags.FLAGS.output)
 
 
 if __name__ == "__main__":
+    flags.DEFINE_string("add", None, "Folder of a report to keep with the others.")
     flags.DEFINE_string("output", str(PAGE), "Where the page goes.")
     app.run(_main)

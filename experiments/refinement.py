@@ -3,9 +3,9 @@
     python -m experiments.refinement --output=runs/refinement [--preset=tiny]
         [--seeds=3] [--config.data.root=coco]
 
-Recurrent offset refinement, learned stages, the body map; and of the decoder: steps by
-short offsets, snapping to peaks, soft-NMS. Those of the decoder are tried on the
-baseline's networks.
+In the network: recurrent offset refinement, learned stages, the body map. In the
+decoder, tried on the networks that have none of these: steps by short offsets (which
+the baseline's decoder takes), snapping to peaks, soft-NMS, the body map in the score.
 """
 
 from typing import Any
@@ -13,39 +13,47 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from experiments import runner
-from experiments.grid import Experiment, Variant
+from experiments.grid import Experiment, Variant, one_at_a_time
 
-_BASELINE = "not refined"
+_BASELINE = "none in the network"
+_NETWORK = "network"
 
 
 def variants(config: ConfigDict) -> list[Variant]:
     """No refinement in the network, and one refinement at a time."""
     plain = {"model.refine_steps": 0, "model.refine_stages": 0}
+    stages = {"model.refine_stages": 1, "model.refine_maps": "both"}
     trained: dict[str, dict[str, Any]] = {
         "recurrent, 1 step": {"model.refine_steps": 1},
         "recurrent, 2 steps": {"model.refine_steps": 2},
-        "1 stage, keypoint maps": {
-            "model.refine_stages": 1,
-            "model.refine_maps": "keypoint",
-        },
-        "1 stage, mask maps": {"model.refine_stages": 1, "model.refine_maps": "mask"},
-        "1 stage, both": {"model.refine_stages": 1},
-        "2 stages, both": {"model.refine_stages": 2},
+        "1 stage, keypoint maps": {**stages, "model.refine_maps": "keypoint"},
+        "1 stage, mask maps": {**stages, "model.refine_maps": "mask"},
+        "1 stage, both": stages,
+        "2 stages, both": {**stages, "model.refine_stages": 2},
         "no body map": {"model.body_map": False},
     }
-    # Of one width with the discs, as the seed's 32 px are.
-    snap = config.representation.radius
     decoded: dict[str, dict[str, Any]] = {
-        "body map in the score": {"decode.body_weight": 0.5},
-        "steps not refined": {"decode.refine_steps": 0},
-        "snapped to peaks": {"decode.snap_radius": snap},
-        "no soft-NMS": {"decode.soft_nms": False},
+        _BASELINE: {},
+        "body map in the score": {"body_weight": 0.5},
+        "steps not refined": {"refine_steps": 0},
+        # As far as discs reach, which is what the seed's 32 px are.
+        "snapped to peaks": {"snap_radius": config.representation.radius},
+        "no soft-NMS": {"soft_nms": False},
     }
+    networks = {_NETWORK: {}, **trained}
     return [
-        Variant(_BASELINE, plain),
-        *(Variant(name, {**plain, **own}) for name, own in trained.items()),
-        *(Variant(name, own, of=_BASELINE) for name, own in decoded.items()),
+        *(
+            Variant(_trained(name), {**plain, **own}, is_step=True)
+            for name, own in networks.items()
+        ),
+        *one_at_a_time("decode", decoded, of=_NETWORK),
+        # Evaluated by the same command, so that times can be compared.
+        *(Variant(name, of=_trained(name)) for name in trained),
     ]
+
+
+def _trained(name: str) -> str:
+    return name if name == _NETWORK else f"{name}, trained"
 
 
 EXPERIMENT = Experiment(
@@ -57,6 +65,7 @@ EXPERIMENT = Experiment(
     "networks that have no weights in its code.",
     baseline=_BASELINE,
     variants=variants,
+    against_time=True,
     tiny={"train.num_steps": 600, "checkpoint.every_steps": 600},
 )
 

@@ -3,9 +3,11 @@
 import csv
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from experiments import ceiling, launch, outcome, pictures, scores
 from experiments.grid import Experiment, Run
@@ -20,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 SUMMARY_FILE = "summary.json"
 _RESAMPLES = 1000
-_TIME = "eval/ms_per_image"
+_TELLING = 0.05  # AP of the baseline from which differences can be told at all
 
 
 def write(
@@ -32,7 +34,7 @@ def write(
       experiment: what was asked.
       runs: the whole grid; what is not finished is named.
       output: the folder.
-      command: that makes the report, as it was typed.
+      command: that makes the report, as it can be typed.
 
     Returns:
       The report, as Markdown.
@@ -40,125 +42,172 @@ def write(
     output.mkdir(parents=True, exist_ok=True)
     _write_csv(output / "results.csv", runs)
     rows = scores.rows(runs, experiment.baseline, resamples=_RESAMPLES)
-    ceilings = (
-        ceiling.ceilings(runs, output / "ceilings.json")
-        if experiment.has_ceiling
-        else {}
+    shown = [row for row in rows if not row.variant.is_step]
+    ceilings: ceiling.Ceilings = {}
+    if experiment.has_ceiling:
+        ceilings = ceiling.ceilings(runs, output / "ceilings.json")
+    charts = pictures.write(experiment, rows, output)
+    finished = [run for run in runs if launch.state(run) == "finished"]
+    text = "\n".join(
+        part
+        for part in (
+            _asked(experiment),
+            _came_out(experiment, shown),
+            _scores(shown, ceilings, finished) + _shown(charts, "scores", "time"),
+            _controls(shown),
+            _crowding(shown, scores.pictures(finished[:1])),
+            _shown(charts, "crowding"),
+            "## Along\n\n" + _shown(charts, "along") if "along" in charts else "",
+            _ran(runs, command),
+        )
+        if part
     )
-    names = pictures.write(experiment, rows, output)
-    parts = [
-        f"# {experiment.title}\n\n{experiment.question}\n\n**Said before.** "
-        f"{experiment.expected}\n",
-        _came_out(rows, experiment.baseline),
-        _scores(rows, ceilings, names),
-        _controls(rows),
-        _crowding(rows, names),
-        _along(names),
-        _ran(runs, command),
-    ]
-    text = "\n".join(part for part in parts if part)
     write_whole(output / "report.md", text)
     summary = {
         "name": experiment.name,
-        "outcome": outcome.line(rows, experiment.baseline),
+        "outcome": outcome.line(experiment, rows),
         "command": command,
-        "data": runs[0].config["data"]["root"],
-        **_state(runs),
+        "data": Path(runs[0].config["data"]["root"]).name,
+        "steps": max(run.steps for run in runs),
+        "seeds": len({run.seed for run in finished}),
+        "runs": len(runs),
+        "finished": len(finished),
     }
     write_whole(output / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
     return text
 
 
-def _came_out(rows: Sequence[Row], baseline: str) -> str:
-    said = outcome.sentences(rows, baseline)
-    if not said:
-        return "## What came out\n\nNothing that could be compared is finished.\n"
-    lines = "".join(f"- {sentence}\n" for sentence in said)
-    all_of, told = outcome.chance(rows)
-    seeds = max(len(row.by_seed) for row in rows)
+def _asked(experiment: Experiment) -> str:
     return (
-        f"## What came out\n\n{lines}\nDifferences are in AP points, with 95 % "
-        f"intervals of the bootstrap over pictures and over {seeds} seeds, which is "
-        "few: they are too narrow rather than too wide. Of "
-        f"{all_of} such intervals {told} leave out 0; if nothing made a difference, "
-        f"about {0.05 * all_of:.0f} would.\n"
+        f"# {experiment.title}\n\n{experiment.question}\n\n**Said before.** "
+        f"{experiment.expected}\n"
     )
 
 
+def _came_out(experiment: Experiment, rows: Sequence[Row]) -> str:
+    said = outcome.sentences(experiment, rows)
+    if not said:
+        return "## What came out\n\nNothing that could be compared is finished.\n"
+    lines = "".join(f"- {sentence}\n" for sentence in said)
+    all_of, told = outcome.chance(experiment, rows)
+    return (
+        f"## What came out\n\n{lines}\nDifferences are in AP points, with 95 % "
+        f"intervals of the bootstrap over pictures{_over_seeds(rows)} {told} of the "
+        f"{all_of} intervals behind these lines leave out 0. {_floor(experiment, rows)}"
+    )
+
+
+def _over_seeds(rows: Sequence[Row]) -> str:
+    """What the intervals are worth."""
+    counts = {len(row.by_seed) for row in rows if row.by_seed}
+    if max(counts) == 1:
+        return (
+            " of one run each: another seed may say otherwise. Where nothing makes a "
+            "difference, 1 in 20 and more leave out 0 all the same, several at a time, "
+            "as they share a baseline."
+        )
+    seeds = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
+    return (
+        f" and over {seeds} runs each, which are few: where nothing makes a "
+        "difference, up to 1 in 5 of such intervals leave out 0 all the same, several "
+        "at a time, as they share a baseline."
+    )
+
+
+def _floor(experiment: Experiment, rows: Sequence[Row]) -> str:
+    (baseline,) = [row for row in rows if row.variant.name == experiment.baseline]
+    spreads = [baseline.spread(f"{task}/AP") for task in TASKS]
+    low = min((spread.value for spread in spreads if spread), default=1.0)
+    if low >= _TELLING:
+        return "\n"
+    return f"The baseline has {100 * low:.1f} AP: too few to tell much apart.\n"
+
+
 def _scores(
-    rows: Sequence[Row], ceilings: ceiling.Ceilings, names: pictures.Names
+    rows: Sequence[Row], ceilings: ceiling.Ceilings, finished: Sequence[Run]
 ) -> str:
-    shown = [row for row in rows if not row.variant.is_step]
+    shared = {start["sharing"] for run in finished for start in launch.starts(run)}
+    has_times = shared == {1}
     head = ["variant", "runs"]
     for task in TASKS:
         head += [f"{task} AP", "difference"]
         head += [f"{task} ceiling"] if ceilings else []
-    head.append("ms a picture")
+    head += ["ms a picture"] if has_times else []
     cells = []
-    for row in shown:
+    for row in rows:
         own = [row.variant.name, str(len(row.by_seed))]
         for task in TASKS:
             key = f"{task}/AP"
             own += [_spread(row, key), outcome.difference(row.to_baseline.get(key))]
             own += [_percent(ceilings[row.variant.name][task])] if ceilings else []
-        time = row.mean(_TIME)
-        cells.append([*own, "-" if time is None else f"{time:.1f}"])
+        times = row.values(scores.TIME)
+        own += [f"{np.mean(times):.1f}" if times else "-"] if has_times else []
+        cells.append(own)
     words = "AP x 100, the mean over seeds and their standard deviation."
-    return f"## Scores\n\n{words}\n\n{markdown.table(head, cells)}\n" + _shown(
-        names, "scores", "time"
-    )
+    if not has_times and finished:
+        words += " Times are not told: runs shared the processors."
+    return f"## Scores\n\n{words}\n\n{markdown.table(head, cells)}\n"
 
 
 def _controls(rows: Sequence[Row]) -> str:
-    compared = [row for row in rows if row.to_control and not row.variant.is_step]
-    if not compared:
-        return ""
-    keys = [f"{task}/AP" for task in TASKS]
-    keys += [f"crowd/people_8+/{task}/AP" for task in TASKS]
-    head = ["variant", "control", *(f"{task} AP" for task in TASKS)]
-    head += [f"{task} AP, 8+ people" for task in TASKS]
+    keys = ["{}/AP", "crowd/people_1/{}/AP", "crowd/people_8+/{}/AP"]
+    names = ["all", "1 person", "8+ people"]
     cells = [
         [
             row.variant.name,
-            row.variant.control,
-            *(outcome.difference(row.to_control.get(key)) for key in keys),
+            control,
+            *(
+                outcome.difference(differences.get(key.format(task)))
+                for task in TASKS
+                for key in keys
+            ),
         ]
-        for row in compared
+        for row in rows
+        for control, differences in row.to_controls.items()
     ]
-    return "## Beside controls\n\n" + markdown.table(head, cells, words=2)
+    if not cells:
+        return ""
+    head = ["variant", "control"]
+    head += [f"{task} AP, {name}" for task in TASKS for name in names]
+    return f"## Beside controls\n\n{markdown.table(head, cells, words=2)}"
 
 
-def _crowding(rows: Sequence[Row], names: pictures.Names) -> str:
-    shown = [row for row in rows if not row.variant.is_step]
-    found = "## By crowding\n\nAP x 100, the mean over seeds.\n"
+def _crowding(rows: Sequence[Row], counts: Mapping[str, int]) -> str:
+    if not counts:
+        return ""
+    found = (
+        "## By crowding\n\nAP x 100, the mean over seeds and their standard deviation. "
+        "Of so many pictures: "
+        + ", ".join(f"{name.replace('_', ' ')}: {n}" for name, n in counts.items())
+        + ".\n"
+    )
     for task in TASKS:
         for what, buckets in (("people", PEOPLE_BUCKETS), ("overlap", OVERLAP_BUCKETS)):
             head = [f"{task}, {what}", *(name.split("_")[1] for name in buckets)]
             cells = [
                 [
                     row.variant.name,
-                    *(_percent(row.mean(f"crowd/{b}/{task}/AP")) for b in buckets),
+                    *(_spread(row, f"crowd/{bucket}/{task}/AP") for bucket in buckets),
                 ]
-                for row in shown
+                for row in rows
                 if task in row.variant.tasks
             ]
             found += f"\n{markdown.table(head, cells)}"
-    return f"{found}\n" + _shown(names, "crowding")
+    return found
 
 
-def _along(names: pictures.Names) -> str:
-    return "## Along\n\n" + _shown(names, "along") if "along" in names else ""
-
-
-def _shown(names: pictures.Names, *which: str) -> str:
-    return "".join(f"![{names[n]}]({n}.png)\n" for n in which if n in names)
+def _shown(charts: pictures.Names, *which: str) -> str:
+    return "".join(f"![{charts[n]}]({n}.png)\n" for n in which if n in charts)
 
 
 def _spread(row: Row, key: str) -> str:
-    mean, deviation = row.mean(key), row.deviation(key)
-    if mean is None:
+    spread = row.spread(key)
+    if spread is None:
         return "-"
-    return _percent(mean) + ("" if deviation is None else f" ± {100 * deviation:.1f}")
+    around = (
+        "" if spread.high is None else f" ± {100 * (spread.high - spread.value):.1f}"
+    )
+    return _percent(spread.value) + around
 
 
 def _percent(value: float | None) -> str:
@@ -175,25 +224,28 @@ def _ran(runs: Sequence[Run], command: str) -> str:
         counts = " or ".join(f"{count:,}" for count in steps)
         batch = done[0].config["train"]["batch_size"]
         lines.append(f"- Each is trained for {counts} steps of {batch} pictures.")
+    starts = [start for run in done for start in launch.starts(run)]
     for title, key in (("Code", "commit"), ("Device", "device")):
-        said = sorted({launch.record(run)[key] for run in done})
-        lines.append(f"- {title}: {'; '.join(said) or '-'}.")
-    said = sorted({_versions(launch.record(run)["versions"]) for run in done})
-    lines.append(f"- Versions: {'; '.join(said) or '-'}.")
+        lines.append(f"- {title}: {_all_of(start[key] for start in starts)}.")
+    lines.append(f"- Runs at a time: {_all_of(str(s['sharing']) for s in starts)}.")
+    found = _all_of(_versions(start["versions"]) for start in starts)
+    lines.append(f"- Versions: {found}.")
     for run in runs:
-        if launch.state(run) == "failed":
+        state = launch.state(run)
+        if state == "failed":
             lines.append(f"- **Failed**: {run.label}: {launch.failure(run)}")
+        elif state != "finished":
+            lines.append(f"- **Not finished**: {run.label}")
     lines.append("- All scores of all runs: [results.csv](results.csv).")
     return "\n".join(lines) + "\n"
 
 
-def _versions(found: dict[str, str]) -> str:
+def _all_of(said: Iterable[str]) -> str:
+    return "; ".join(sorted(set(said))) or "-"
+
+
+def _versions(found: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {number}" for name, number in found.items())
-
-
-def _state(runs: Sequence[Run]) -> dict[str, int]:
-    done = [run for run in runs if launch.state(run) == "finished"]
-    return {"runs": len(runs), "finished": len(done)}
 
 
 def _write_csv(path: Path, runs: Sequence[Run]) -> None:

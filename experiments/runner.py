@@ -1,7 +1,7 @@
 """Runs an experiment to its report: what every script of this folder calls.
 
     python -m experiments.NAME --output=O [--preset=tiny] [--seeds=3] [--dry_run]
-        [--jobs=2 | --gpus=0,1] [--config.x=y ...]
+        [--only=VARIANT,...] [--jobs=2 | --gpus=0,1] [--config.x=y ...]
 
 O/runs/ holds a workdir for every variant and seed, O/results.csv a line for each, and
 O/report.md the tables and charts. Started again, it skips what is finished and goes on
@@ -9,6 +9,7 @@ with what is not; failed runs are tried again. Interrupted with Ctrl-C or by `ki
 lets the runs at work save first.
 """
 
+import argparse
 import logging
 import shlex
 import signal
@@ -17,11 +18,11 @@ from pathlib import Path
 
 from absl import app, flags
 
-from configs import base
-from experiments import costs, report, schedule
+from experiments import costs, launch, report, schedule
 from experiments.grid import CONFIG, Experiment, plan
 from poseseg_jax import config_flag
 from poseseg_jax.logbook import speak
+from poseseg_jax.workdir import occupied
 
 flags.disclaim_key_flags()  # every script has them, and lists them in --help
 
@@ -32,10 +33,11 @@ _COMPILED = ".compiled"  # beside the runs, which share it
 def main(experiment: Experiment) -> None:
     """The command of an experiment."""
     flags.DEFINE_string("output", None, "Where runs and report go.", required=True)
-    flags.DEFINE_enum("preset", "", base.PRESETS, "Of the config: tiny runs anywhere.")
+    flags.DEFINE_string("preset", "", "Of the config: tiny runs anywhere.")
     flags.DEFINE_integer("seeds", 3, "Runs of every variant.")
     flags.DEFINE_integer("jobs", 1, "Runs at a time, on this machine's processors.")
     flags.DEFINE_list("gpus", [], "GPUs with a run at a time on each, as 0,1,2.")
+    flags.DEFINE_list("only", [], "Variants to run, with what they need; none: all.")
     flags.DEFINE_bool("dry_run", False, "Say what would be run, and what it costs.")
     flags.DEFINE_bool("report_only", False, "Report what is there; run nothing.")
     config_flag.define(
@@ -56,7 +58,7 @@ def main(experiment: Experiment) -> None:
         except (ValueError, OSError) as error:
             raise SystemExit(f"{type(error).__name__}: {error}") from None
 
-    app.run(run, flags_parser=lambda argv: config_flag.parse_flags(_preset_set(argv)))
+    app.run(run, flags_parser=lambda argv: config_flag.parse_flags(preset_set(argv)))
 
 
 def _run(experiment: Experiment, output: Path) -> None:
@@ -68,31 +70,57 @@ def _run(experiment: Experiment, output: Path) -> None:
         config=config_flag.given(),
         overrides=config_flag.overrides(),
         seeds=given.seeds,
+        only=given.only,
     )
     if given.dry_run:
         print(costs.table(runs))
         return
-    places = schedule.places(given.jobs, given.gpus, output / "runs" / _COMPILED)
-    if not given.report_only:
-        schedule.run_all(runs, places)
-    report.write(experiment, runs, output, command=_command(experiment))
+    with occupied(output / "runs"):
+        if not given.report_only:
+            places = schedule.places(
+                given.jobs, given.gpus, output / "runs" / _COMPILED
+            )
+            schedule.run_all(runs, places)
+        report.write(experiment, runs, output, command=_command(experiment, output))
     print(f"{output / 'report.md'} tells what came out.")
+    failed = sum(launch.state(run) == "failed" for run in runs)
+    if failed:
+        raise SystemExit(f"{failed} of {len(runs)} runs failed; the report says how.")
 
 
-def _preset_set(argv: list[str]) -> list[str]:
-    """--preset=tiny is short for a colon behind the config."""
-    presets = [word for word in argv if word.startswith("--preset=")]
-    preset = "".join(presets[-1:]).partition("=")[2]
-    given = [word for word in argv if word.startswith("--config=")]
-    path = "".join(given[-1:]).partition("=")[2] or CONFIG
-    if not preset or preset not in base.PRESETS or ":" in path:
-        return argv
-    rest = [word for word in argv[1:] if word not in given]
-    return [argv[0], f"--config={path}:{preset}", *rest]
+def preset_set(argv: list[str]) -> list[str]:
+    """The command line with the preset where a config has it, behind a colon.
+
+    Raises:
+      SystemExit: for two presets.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--preset", "-preset", default="")
+    parser.add_argument("--config", "-config", default=CONFIG)
+    given, rest = parser.parse_known_args(argv[1:])
+    path, colon, preset = given.config.partition(":")
+    if colon and given.preset not in ("", preset):
+        raise SystemExit(
+            f"--config={given.config} and --preset={given.preset} name two presets."
+        )
+    preset = preset or given.preset
+    return [
+        argv[0],
+        f"--config={path}:{preset}" if preset else f"--config={path}",
+        f"--preset={preset}",
+        *rest,
+    ]
 
 
-def _command(experiment: Experiment) -> str:
-    """As it was typed, but for flags that say how, and not what, is run."""
-    how = ("--dry_run", "--report_only", "--jobs", "--gpus")
-    words = [word for word in sys.argv[1:] if not word.startswith(how)]
-    return shlex.join(["python", "-m", f"experiments.{experiment.name}", *words])
+def _command(experiment: Experiment, output: Path) -> str:
+    """What makes the report: without what says how, and not what, is run."""
+    given = flags.FLAGS
+    path, _, preset = config_flag.path().partition(":")
+    words = ["python", "-m", f"experiments.{experiment.name}", f"--output={output}"]
+    words += [] if path == CONFIG else [f"--config={path}"]
+    words += [f"--preset={preset}"] if preset else []
+    words.append(f"--seeds={given.seeds}")
+    words += [f"--only={','.join(given.only)}"] if given.only else []
+    overrides = config_flag.overrides()
+    words += [f"--config.{launch.flag(n, v)}" for n, v in overrides.items()]
+    return shlex.join(words)

@@ -1,7 +1,6 @@
 """Runs through a grid: a few at a time, each once what it needs is there."""
 
 import logging
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,12 +20,14 @@ def places(jobs: int, gpus: Sequence[str], compiled: Path) -> list[Place]:
     """Where runs may be at work at the same time.
 
     Args:
-      jobs: how many on this machine's processors; each has its part of them.
+      jobs: how many on this machine's processors. Of several, each is one device to
+        JAX, and a batch is not split.
       gpus: instead, a run at a time on each of these (CUDA_VISIBLE_DEVICES).
       compiled: folder in which runs of the same shapes share what was compiled.
 
     Raises:
-      ValueError: for no jobs at all, or several jobs and GPUs.
+      ValueError: for no jobs at all, for several jobs and GPUs, and for several jobs
+        where there is a GPU, which one alone would fill.
     """
     shared = ("JAX_COMPILATION_CACHE_DIR", str(compiled.resolve()))
     if gpus:
@@ -40,8 +41,14 @@ def places(jobs: int, gpus: Sequence[str], compiled: Path) -> list[Place]:
         raise ValueError(f"--jobs is {jobs}; expected 1 or more.")
     if jobs == 1:
         return [Place((shared,))]
-    cores = max((os.cpu_count() or 1) // jobs, 1)
-    return [Place((shared, ("JAX_NUM_CPU_DEVICES", str(cores))))] * jobs
+    place = Place((shared, ("JAX_NUM_CPU_DEVICES", "1")), sharing=jobs)
+    kind = launch.device(place)
+    if "CPU" not in kind:
+        raise ValueError(
+            f"--jobs={jobs} is for a CPU, and JAX finds {kind}: give --gpus=0,1 for a "
+            "run at a time on each of two, or set JAX_PLATFORMS=cpu."
+        )
+    return [place] * jobs
 
 
 def run_all(runs: Sequence[Run], free: Sequence[Place]) -> None:
@@ -68,6 +75,7 @@ class _Grid:
         self._waiting = [r for r in runs if r.workdir not in self._finished]
         self._working: list[Process] = []
         self._failed: set[Path] = set()  # or never begun, as what they need failed
+        self._waited_for: set[str] = set()
 
     def work(self) -> None:
         """Until nothing is left that could be run."""
@@ -80,7 +88,9 @@ class _Grid:
                     _sleep(_LOOK_EVERY)
         finally:
             for process in self._working:
-                process.end()
+                process.ask_to_end()
+            for process in self._working:
+                process.wait()
 
     def _see_who_is_over(self) -> None:
         for process in [one for one in self._working if one.is_over()]:
@@ -102,9 +112,19 @@ class _Grid:
     def _start_next(self) -> bool:
         for run in self._waiting if self._free else ():
             is_ready = run.source is None or run.source in self._finished
-            if is_ready and not holder(run.workdir):
+            if is_ready and not self._is_held(run):
                 self._waiting.remove(run)
-                place = self._free.pop(0)
-                self._working.append(launch.start(run, place))
+                if launch.state(run) == "finished":  # by who held it
+                    self._finished.add(run.workdir)
+                else:
+                    self._working.append(launch.start(run, self._free.pop(0)))
                 return True
         return False
+
+    def _is_held(self, run: Run) -> bool:
+        """Whether a run that outlived a runner before this one is still ending."""
+        by = holder(run.workdir)
+        if by and by not in self._waited_for:
+            self._waited_for.add(by)
+            _log.info("Waiting for %s, which is at work in %s", by, run.workdir)
+        return bool(by)

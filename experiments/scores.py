@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from experiments import launch
 from experiments.grid import Run, Variant
 from poseseg_jax import config as config_lib
-from poseseg_jax.coco import bootstrap
+from poseseg_jax.charts.point import Point, over_seeds
+from poseseg_jax.coco import annotations, bootstrap, crowding, scoring
 from poseseg_jax.coco.bootstrap import Drawn, Interval
-from poseseg_jax.data.prepared import prepare
+from poseseg_jax.data.prepared import DataSettings, prepare
 from poseseg_jax.judging import read_matches
 from poseseg_jax.workdir import METRICS_FILE
 
@@ -23,41 +22,37 @@ _log = logging.getLogger(__name__)
 Scores = Mapping[str, float | None]
 
 
+# Fewer pictures than these are not worth an interval.
+_ENOUGH = 10
+TIME = "eval/ms_per_image"
+# By the keys of metrics.json.
+Differences = Mapping[str, Interval | None]
+
+
 @dataclass(frozen=True)
 class Row:
     """A variant and what its runs scored.
 
     Attributes:
       variant: which.
-      by_seed: metrics.json of every finished run.
-      to_baseline, to_control: how much better it is, by the keys of metrics.json; none
-        where there is nothing to compare.
+      by_seed: of every finished run, what metrics.json says of what it learned.
+      to_baseline: how much better it is; nothing where there is nothing to compare.
+      to_controls: likewise, for each of its controls.
     """
 
     variant: Variant
     by_seed: Mapping[int, Scores]
-    to_baseline: Mapping[str, Interval | None]
-    to_control: Mapping[str, Interval | None]
+    to_baseline: Differences
+    to_controls: Mapping[str, Differences]
 
     def values(self, key: str) -> list[float]:
         """A score of every run that has it, seed by seed."""
         found = [self.by_seed[seed].get(key) for seed in sorted(self.by_seed)]
-        task_free = [value for value in found if value is not None]
-        return task_free if self.counts(key) else []
+        return [value for value in found if value is not None]
 
-    def counts(self, key: str) -> bool:
-        """Whether the variant learned what a score is about."""
-        return not {"keypoints", "segm"} & set(key.split("/")) - set(self.variant.tasks)
-
-    def mean(self, key: str) -> float | None:
-        """Over the seeds; None without a value."""
-        values = self.values(key)
-        return float(np.mean(values)) if values else None
-
-    def deviation(self, key: str) -> float | None:
-        """The standard deviation over the seeds; None of less than two."""
-        values = self.values(key)
-        return float(np.std(values, ddof=1)) if len(values) > 1 else None
+    def spread(self, key: str) -> Point | None:
+        """The mean over seeds, and a standard deviation to either side."""
+        return over_seeds(self.values(key))
 
 
 def rows(runs: Sequence[Run], baseline: str, *, resamples: int) -> list[Row]:
@@ -69,52 +64,89 @@ def rows(runs: Sequence[Run], baseline: str, *, resamples: int) -> list[Row]:
       resamples: draws of the bootstrap.
     """
     finished = [run for run in runs if launch.state(run) == "finished"]
-    drawn: dict[str, dict[int, Drawn]] = {}
     metrics: dict[str, dict[int, Scores]] = {}
+    drawn: dict[str, dict[int, Drawn]] = {}
     for run in finished:
         name = run.variant.name
         metrics.setdefault(name, {})[run.seed] = _metrics(run)
         if not run.variant.is_step:
             drawn.setdefault(name, {})[run.seed] = _drawn(run, resamples)
-    found = []
-    for variant in {run.variant.name: run.variant for run in runs}.values():
-        compare = functools.partial(_difference, drawn, after=variant)
-        found.append(
-            Row(
-                variant,
-                metrics.get(variant.name, {}),
-                compare(before=baseline),
-                compare(before=variant.control),
-            )
+    variants = {run.variant.name: run.variant for run in runs}
+    trusted = _trusted(finished)
+
+    def difference(before: str, after: Variant) -> Differences:
+        if before not in variants or after.is_step:
+            return {}
+        found = _difference(drawn, variants[before], after)
+        return {key: one for key, one in found.items() if _learned(key, after)} | {
+            key: None for key in found if key not in trusted
+        }
+
+    return [
+        Row(
+            variant,
+            metrics.get(variant.name, {}),
+            difference(baseline, variant),
+            {control: difference(control, variant) for control in variant.controls},
         )
-    return found
+        for variant in variants.values()
+    ]
+
+
+def pictures(runs: Sequence[Run]) -> Mapping[str, int]:
+    """How many pictures of the split are in each bucket of crowding."""
+    if not runs:
+        return {}
+    found = crowding.buckets(annotations.load(_truth(runs[0])).pictures)
+    return {name: len(image_ids) for name, image_ids in found.items()}
+
+
+def _trusted(runs: Sequence[Run]) -> set[str]:
+    """Keys of scores that rest on enough pictures for an interval."""
+    counts = pictures(runs)
+    few = {f"crowd/{name}/" for name, count in counts.items() if count < _ENOUGH}
+    keys = [*scoring.keys(), *crowding.keys()]
+    return {key for key in keys if not key.startswith(tuple(few))}
 
 
 def _metrics(run: Run) -> Scores:
-    return json.loads((run.workdir / METRICS_FILE).read_text())
+    found = json.loads((run.workdir / METRICS_FILE).read_text())
+    return {key: v for key, v in found.items() if _learned(key, run.variant)}
+
+
+def _learned(key: str, variant: Variant) -> bool:
+    """Whether a variant learned what a score is about."""
+    return not set(scoring.TASKS) & set(key.split("/")) - set(variant.tasks)
 
 
 def _drawn(run: Run, resamples: int) -> Drawn:
     _log.info("drawing pictures of %s", run.label)
-    matches = read_matches(run.workdir, _truth(json.dumps(run.config)))
+    matches = read_matches(run.workdir, _truth(run))
     return bootstrap.drawn(matches, resamples=resamples)
 
 
+def _truth(run: Run) -> Path:
+    return _annotations(config_lib.parse(run.config).data)
+
+
 @functools.cache
-def _truth(config: str) -> Path:
-    settings = config_lib.parse(json.loads(config))
-    return prepare(settings.data).val_annotations
+def _annotations(settings: DataSettings) -> Path:
+    return prepare(settings).val_annotations
 
 
 def _difference(
-    drawn: Mapping[str, Mapping[int, Drawn]], *, before: str, after: Variant
-) -> Mapping[str, Interval | None]:
-    """In pairs where both are the same trained networks, over the seeds of both."""
-    old, new = drawn.get(before, {}), drawn.get(after.name, {})
-    if before == after.name or not old or not new:
+    drawn: Mapping[str, Mapping[int, Drawn]], before: Variant, after: Variant
+) -> Differences:
+    """In pairs where both are the same trained networks."""
+    old, new = drawn.get(before.name, {}), drawn.get(after.name, {})
+    if before == after or not old or not new:
         return {}
-    is_paired = after.of == before
+    networks = [one.of or one.name for one in (before, after)]
+    is_paired = networks[0] == networks[1]
     if is_paired:
-        old = {seed: old[seed] for seed in old if seed in new}
+        both = old.keys() & new.keys()
+        old, new = ({seed: one[seed] for seed in both} for one in (old, new))
+        if not both:
+            return {}
     groups = [[of_seed[seed] for seed in sorted(of_seed)] for of_seed in (old, new)]
     return bootstrap.group_difference(*groups, paired=is_paired).by_key

@@ -158,6 +158,12 @@ def allowed_changes(workdir: Path, config: Mapping[str, Any]) -> dict[str, str]:
     return changes
 
 
+def changes_nothing(name: str, change: str) -> bool:
+    """Whether a finished run with this change of a field would be the same, surely."""
+    is_moved_ancestor = name == "init.workdir" and _is_free(name, change)
+    return is_moved_ancestor or name in ("data.num_workers", "data.prepared_dir")
+
+
 def _is_free(name: str, change: str) -> bool:
     """Whether a run may go on with this change of a field."""
     if name == "init.workdir" and (change.startswith("'' ") or change.endswith(" ''")):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments import readme
+from experiments import readme, runner
+from poseseg_jax.workdir import occupied
 from tests import documented, tiny_run
 
 # What is another number each time.
@@ -84,6 +85,43 @@ def test_a_grid_killed_in_the_middle_goes_on_to_the_same_table(ground, tmp_path)
     other = run(ground, killed, "--config.optim.ema=0.5")
     assert other.returncode == 1
     assert "holds a run of another config (optim.ema" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], ["--config=configs/full.py", "--preset="]),
+        (["--preset=tiny"], ["--config=configs/full.py:tiny", "--preset=tiny"]),
+        (["--preset", "tiny"], ["--config=configs/full.py:tiny", "--preset=tiny"]),
+        (["-preset=tiny"], ["--config=configs/full.py:tiny", "--preset=tiny"]),
+        (
+            ["--config", "configs/bias70.py", "--preset=tiny", "--seeds=1"],
+            ["--config=configs/bias70.py:tiny", "--preset=tiny", "--seeds=1"],
+        ),
+        (
+            ["--config=configs/bias70.py:tiny", "--config.optim.ema=0.5"],
+            [
+                "--config=configs/bias70.py:tiny",
+                "--preset=tiny",
+                "--config.optim.ema=0.5",
+            ],
+        ),
+    ],
+)
+def test_a_preset_is_that_of_the_config_however_it_is_typed(given, expected):
+    assert runner.preset_set(["x", *given]) == ["x", *expected]
+
+
+def test_two_presets_are_refused():
+    with pytest.raises(SystemExit, match="name two presets"):
+        runner.preset_set(["x", "--config=configs/full.py:tiny", "--preset=big"])
+
+
+def test_a_grid_has_one_runner_at_a_time(ground, tmp_path):
+    with occupied(tmp_path / "runs"):
+        done = run(ground, tmp_path)
+    assert done.returncode == 1
+    assert "is in use by another run" in done.stderr
 
 
 def test_what_an_experiment_sets_itself_cannot_be_set(ground, tmp_path):

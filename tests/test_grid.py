@@ -6,8 +6,9 @@ import importlib
 import pytest
 
 from configs import base
-from experiments import readme
+from experiments import launch, readme
 from experiments.grid import Experiment, Variant, plan
+from poseseg_jax import changes
 from poseseg_jax import config as config_lib
 from poseseg_jax.data.bias import REDUCTIONS
 
@@ -70,7 +71,7 @@ def test_what_a_run_needs_comes_before_it_and_has_its_seed(name, tmp_path):
 def test_variants_differ_from_the_baseline_and_from_each_other(name, tmp_path):
     experiment = load(name)
     made = [
-        (repr(run.config), repr(run.variant.changes) if run.variant.of else "")
+        (repr(run.config), repr((run.variant.of, run.variant.of and run.changes)))
         for run in runs_of(experiment, tmp_path)
     ]
     assert len(set(made)) == len(made)
@@ -94,12 +95,16 @@ def test_a_chain_has_as_many_steps_as_one_long_run(preset, tmp_path):
     chains: dict[str, list] = {}
     for run in runs:
         if run.variant.series:
-            chains.setdefault(run.variant.series, [first]).append(run)
-    assert len(chains) == 4
-    for name, chain in chains.items():
+            chains.setdefault(run.variant.series, []).append(run)
+    assert len(chains) == 5
+    for name, stages in chains.items():
+        is_control = name.startswith("all, 80 %")
+        chain = stages if is_control else [first, *stages]
         assert sum(run.steps for run in chain) == long
         removed = [run.config["data"]["reduction"] for run in chain]
-        assert removed == [30, 40, 50, 60, 70, 80]
+        assert removed == ([80] * 6 if is_control else [30, 40, 50, 60, 70, 80])
+        seeds = [run.config["train"]["seed"] for run in chain]
+        assert len(set(seeds)) == 6  # no stage sees pictures in the order of another
         ancestors = [run.config["init"]["workdir"] for run in chain]
         expected = ["", *(str(run.workdir) for run in chain[:-1])]
         assert ancestors == (expected if name != "nothing" else [""] * 6)
@@ -140,6 +145,37 @@ def test_changes_are_all_that_differs_from_the_file(tmp_path):
 def test_what_cannot_be_run_is_refused(seeds, overrides, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         runs_of(QUESTION, tmp_path, seeds=seeds, **overrides)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_command_of_every_script_can_be_typed(name, tmp_path):
+    experiment = load(name)
+    for run in runs_of(experiment, tmp_path):
+        words = launch.command(run)
+        if run.variant.of:
+            given = [w.removeprefix("--set=") for w in words if w.startswith("--set=")]
+            assert changes.read(given) == run.variant.changes
+            continue
+        given = [w.removeprefix("--config.") for w in words if "--config." in w]
+        fields = dict(word.split("=", 1) for word in given)
+        assert fields == {n: str(value) for n, value in run.changes.items()}
+
+
+def test_a_part_of_a_grid_comes_with_what_it_needs(tmp_path):
+    config = base.get_config("tiny")
+    given = {"file": "configs/full.py:tiny", "config": config.to_dict()}
+    given |= {"overrides": {}, "seeds": 1}
+    runs = plan(QUESTION, tmp_path, **given, only=("two",))
+    assert [run.variant.name for run in runs] == ["one", "two"]
+    runs = plan(QUESTION, tmp_path, **given, only=("one",))
+    assert [run.variant.name for run in runs] == ["one"]
+    with pytest.raises(ValueError, match=r"no variant 'tow'; did you mean 'two'"):
+        plan(QUESTION, tmp_path, **given, only=("tow",))
+
+
+def test_what_an_experiment_fixes_cannot_be_set(tmp_path):
+    with pytest.raises(ValueError, match=r"model.pretrained cannot be set: backbone"):
+        runs_of(load("backbone"), tmp_path, model__pretrained="x.safetensors")
 
 
 def test_an_evaluation_trains_nothing(tmp_path):

@@ -1,13 +1,14 @@
 """Reports of experiments: what stands in them is what ran."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from experiments import launch, outcome, report, scores
-from experiments.grid import Experiment, Variant
+from experiments.grid import ALL_PICTURES, Experiment, Variant
 from experiments.pretended import Habits, detect
 from poseseg_jax import judging
 from poseseg_jax.coco import annotations
@@ -28,6 +29,7 @@ EXPERIMENT = Experiment(
         Variant(name, {"optim.ema": 0.5 + i / 10}, at=i, series="eyes")
         for i, name in enumerate(SEES)
     ],
+    about=ALL_PICTURES,
     along="eyes",
 )
 
@@ -51,7 +53,7 @@ def told(drawn, tmp_path_factory):
     failed.mkdir(parents=True)
     (failed / launch.RECORD_FILE).write_text(json.dumps({"failed": "It broke."}))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scores, "_truth", lambda config: drawn)
+        patch.setattr(scores, "_truth", lambda run: drawn)
         patch.setattr(report, "_RESAMPLES", 100)
         text = report.write(EXPERIMENT, runs, output, command=COMMAND)
         again = report.write(EXPERIMENT, runs, output, command=COMMAND)
@@ -71,8 +73,9 @@ def pretend(run, pictures, truth):
     }
     (run.workdir / "metrics.json").write_text(json.dumps(metrics))
     (run.workdir / "config.json").write_text(json.dumps(run.config))
-    record = {"commit": "abc", "device": "a CPU", "versions": {"python": "3"}}
-    (run.workdir / launch.RECORD_FILE).write_text(json.dumps(record))
+    start = {"commit": "abc", "device": "a CPU", "sharing": 1}
+    start["versions"] = {"python": "3"}
+    (run.workdir / launch.RECORD_FILE).write_text(json.dumps({"starts": [start]}))
 
 
 def table_row(text, heading, name):
@@ -116,9 +119,9 @@ def test_what_is_told_apart_is_said_and_nothing_else(told):
     _, output, text = told
     summary = json.loads((output / "summary.json").read_text())
     for said in (text, summary["outcome"]):
-        assert "Keypoints AP, beside `usual`: better `better` +" in said
+        assert "Keypoints AP, all pictures, beside `usual`: better `better` +" in said
         assert "1 not told apart" in said
-        assert "worse" not in said.replace("no worse", "")
+        assert "worse" not in said
     assert (summary["runs"], summary["finished"]) == (8, 6)
 
 
@@ -126,6 +129,7 @@ def test_what_did_not_run_is_named(told):
     _, _, text = told
     assert table_row(text, "## Scores", "not run")[1:4] == ["0", "-", "-"]
     assert "**Failed**: not run, seed 1: It broke." in text
+    assert "**Not finished**: not run, seed 0" in text
     assert "6 of 8 runs are finished" in text
     assert COMMAND in text
 
@@ -144,7 +148,8 @@ def test_crowds_have_their_tables(told):
     metrics_1 = json.loads((runs[4].workdir / "metrics.json").read_text())
     values = [m["crowd/people_1/segm/AP"] for m in (metrics, metrics_1)]
     row = table_row(text, "| segm, people |", "usual")
-    assert row[1] == f"{100 * np.mean(values):.1f}"
+    assert row[1].split(" ± ")[0] == f"{100 * np.mean(values):.1f}"
+    assert "people 1: " in text
 
 
 def test_a_report_of_nothing_says_so(tmp_path):
@@ -153,25 +158,85 @@ def test_a_report_of_nothing_says_so(tmp_path):
     assert "Nothing that could be compared is finished" in text
     assert not list(tmp_path.glob("*.png"))
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert summary["outcome"] == "No run is finished."
+    assert summary["outcome"] == "No run is finished that could be compared."
 
 
 @pytest.mark.parametrize(
-    ("interval", "words", "is_told"),
+    ("interval", "words", "side"),
     [
-        (Interval(0.012, 0.004, 0.02), "+1.2 [+0.4, +2.0]", True),
-        (Interval(-0.012, -0.02, -0.004), "-1.2 [-2.0, -0.4]", True),
-        (Interval(0.012, -0.004, 0.02), "+1.2 [-0.4, +2.0]", False),
-        (None, "-", False),
+        (Interval(0.012, 0.004, 0.02), "+1.2 [+0.4, +2.0]", 1),
+        (Interval(-0.012, -0.02, -0.004), "-1.2 [-2.0, -0.4]", -1),
+        (Interval(0.012, -0.004, 0.02), "+1.2 [-0.4, +2.0]", 0),
+        # Draws may lie beside the value: the interval says which side it is.
+        (Interval(-0.001, 0.001, 0.02), "-0.1 [+0.1, +2.0]", 1),
     ],
 )
-def test_differences_are_points_with_their_interval(interval, words, is_told):
+def test_differences_are_points_with_their_interval(interval, words, side):
     assert outcome.difference(interval) == words
-    assert outcome.is_told(interval) == is_told
+    assert outcome.side(interval) == side
+    assert outcome.difference(None) == "-"
 
 
-def test_what_a_variant_did_not_learn_is_not_scored():
-    variant = Variant("pose only", tasks=("keypoints",))
-    row = scores.Row(variant, {0: {"segm/AP": 0.1, "keypoints/AP": 0.2}}, {}, {})
-    assert row.values("segm/AP") == row.values("crowd/people_1/segm/AP") == []
-    assert row.values("keypoints/AP") == [0.2]
+def test_words_name_those_that_differ_most_and_count_the_rest():
+    far, near = Interval(0.03, 0.02, 0.04), Interval(0.02, 0.01, 0.03)
+    none, worse = Interval(0.01, -0.01, 0.03), Interval(-0.02, -0.03, -0.01)
+    named = {"near": near, "far": far, "none": none, "worse": worse}
+    rows = [
+        scores.Row(Variant(name), {0: {}}, {"keypoints/AP": one}, {})
+        for name, one in named.items()
+    ]
+    experiment = dataclasses.replace(EXPERIMENT, about={"crowds": "{}/AP"})
+    (said,) = outcome.sentences(experiment, rows)
+    assert said == (
+        "Keypoints AP, crowds, beside `usual`: better `far` +3.0 [+2.0, +4.0], `near` "
+        "+2.0 [+1.0, +3.0]; worse `worse` -2.0 [-3.0, -1.0]; 1 not told apart."
+    )
+    assert outcome.chance(experiment, rows) == (4, 3)
+
+
+def test_controls_come_before_the_baseline():
+    better, none = Interval(0.02, 0.01, 0.03), Interval(0.01, -0.01, 0.03)
+    row = scores.Row(
+        Variant("bias70", controls=("random70",)),
+        {0: {}},
+        {"segm/AP": none},
+        {"random70": {"segm/AP": better}},
+    )
+    first, second = outcome.sentences(EXPERIMENT, [row])
+    assert first == (
+        "Segm AP, all pictures, beside controls: better `bias70` - `random70` +2.0 "
+        "[+1.0, +3.0]."
+    )
+    assert second.endswith("beside `usual`: not told apart.")
+    assert outcome.line(EXPERIMENT, [row]) == f"{first} {second}"
+
+
+def test_what_a_variant_did_not_learn_is_neither_scored_nor_compared(
+    told, drawn, monkeypatch
+):
+    def variants(config):
+        made = list(EXPERIMENT.variants(config))
+        made[1] = dataclasses.replace(made[1], tasks=("keypoints",))
+        return made
+
+    monkeypatch.setattr(scores, "_truth", lambda run: drawn)
+    _, output, _ = told
+    poses = dataclasses.replace(EXPERIMENT, variants=variants)
+    runs = runs_of(poses, output / "runs")
+    usual, better, *_ = scores.rows(runs, "usual", resamples=10)
+    assert better.values("segm/AP") == better.values("crowd/people_1/segm/AP") == []
+    assert better.values("keypoints/AP")
+    assert better.to_baseline["keypoints/AP"]
+    assert not better.to_baseline.get("segm/AP")
+    assert usual.values("segm/AP")
+
+
+def test_few_pictures_have_no_interval(told, drawn, monkeypatch):
+    monkeypatch.setattr(scores, "_truth", lambda run: drawn)
+    runs, _, _ = told
+    counts = scores.pictures(runs)
+    better = scores.rows(runs, "usual", resamples=10)[1]
+    for bucket, count in counts.items():
+        interval = better.to_baseline[f"crowd/{bucket}/keypoints/AP"]
+        assert interval is None or count >= 10
+    assert any(count < 10 for count in counts.values())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,8 @@ import json, os, pathlib, sys, time
 told = json.loads(sys.argv[1])
 workdir = pathlib.Path(told["workdir"])
 begun = time.time()
-(workdir / "config.json").write_text(json.dumps(told["config"]))
+if not told["is_evaluation"]:
+    (workdir / "config.json").write_text(json.dumps(told["config"]))
 with (workdir / "begun").open("a") as file:
     file.write("x")
 if told["name"] == "bad" and not (workdir.parents[1] / "mended").exists():
@@ -38,12 +40,13 @@ def quick(monkeypatch):
             "workdir": str(run.workdir),
             "config": run.config,
             "name": run.variant.name,
+            "is_evaluation": bool(run.variant.of),
             "seconds": 60 if run.variant.name == "long" else 0.3,
         }
         return ["python", "-c", _RUN, json.dumps(told)]
 
     monkeypatch.setattr(launch, "command", command)
-    monkeypatch.setattr(launch, "_device", lambda place: "nothing")
+    monkeypatch.setattr(launch, "device", lambda place: "a CPU")
 
 
 def grid(folder, *variants, seeds=1):
@@ -115,6 +118,59 @@ def test_a_run_waits_for_what_it_needs(tmp_path):
     assert end <= start
 
 
+def test_an_evaluation_is_done_again_when_its_network_is_another(tmp_path):
+    runs = grid(tmp_path, variant("a"), variant("bb", of="a"))
+    run_all(runs)
+    run_all(runs)
+    assert begun(runs) == [1, 1]
+    shutil.rmtree(runs[0].workdir)
+    assert [launch.state(run) for run in runs] == ["new", "new"]
+    run_all(runs)
+    (runs[0].workdir / "metrics.json").write_text('{"train/steps": 9999}')
+    assert [launch.state(run) for run in runs] == ["finished", "new"]
+    run_all(runs)
+    assert [launch.state(run) for run in runs] == ["finished"] * 2
+    assert begun(runs) == [1, 2]  # the same network again is no other
+
+
+def test_an_evaluation_killed_at_its_start_is_not_the_one_before(tmp_path):
+    first = grid(tmp_path, variant("a"), variant("long", of="a"))
+    runs = grid(tmp_path, variant("a"), variant("long", of="a"))
+    runs[1].workdir.mkdir(parents=True)
+    (runs[1].workdir / "metrics.json").write_text('{"train/steps": 1}')
+    run_all(first[:1])
+    process = launch.start(runs[1], schedule.places(1, [], tmp_path)[0])
+    process.ask_to_end()
+    process.wait()
+    assert launch.state(runs[1]) == "new"
+
+
+def test_a_failed_evaluation_is_a_failed_run(tmp_path):
+    runs = grid(tmp_path, variant("a"), variant("bad", of="a"))
+    run_all(runs)
+    assert [launch.state(run) for run in runs] == ["finished", "failed"]
+    assert launch.failure(runs[1]) == "exit code 1: It is broken."
+
+
+def test_every_start_of_a_run_is_remembered(tmp_path):
+    runs = grid(tmp_path, variant("bad"))
+    run_all(runs)
+    (tmp_path / "mended").touch()
+    run_all(runs)
+    about = launch.starts(runs[0])
+    assert len(about) == 2
+    assert all(
+        {"commit", "versions", "device", "sharing"} <= one.keys() for one in about
+    )
+
+
+def test_a_moved_ancestor_is_the_same(tmp_path):
+    run_all(grid(tmp_path / "here", variant("a"), variant("bb", after="a")))
+    (tmp_path / "here").rename(tmp_path / "there")
+    runs = grid(tmp_path / "there", variant("a"), variant("bb", after="a"))
+    assert [launch.state(run) for run in runs] == ["finished"] * 2
+
+
 def test_a_folder_of_another_config_is_refused_before_anything_is_run(tmp_path):
     run_all(grid(tmp_path, variant("a")))
     other = Variant("a", {"optim.ema": 0.9})
@@ -183,6 +239,13 @@ def test_every_gpu_is_a_place_and_cores_are_shared(tmp_path):
     seen = [place.environment["CUDA_VISIBLE_DEVICES"] for place in gpus]
     assert seen == ["2", "5"]
     jobs = schedule.places(4, [], tmp_path)
-    cores = {int(place.environment["JAX_NUM_CPU_DEVICES"]) for place in jobs}
-    assert len(jobs) == 4
-    assert cores == {max(1, (os.cpu_count() or 1) // 4)}
+    cores = {place.environment["JAX_NUM_CPU_DEVICES"] for place in jobs}
+    assert (len(jobs), cores) == (4, {"1"})  # which every batch divides over
+    assert {place.sharing for place in jobs} == {4}
+    assert {place.sharing for place in gpus} == {1}
+
+
+def test_several_jobs_do_not_crowd_on_a_gpu(tmp_path, monkeypatch):
+    monkeypatch.setattr(launch, "device", lambda place: "NVIDIA A100")
+    with pytest.raises(ValueError, match="JAX finds NVIDIA A100: give --gpus"):
+        schedule.places(2, [], tmp_path)
