@@ -14,6 +14,7 @@ from experiments.grid import Run, Variant
 from poseseg_jax import config as config_lib
 from poseseg_jax.coco import bootstrap
 from poseseg_jax.coco.bootstrap import Drawn, Interval
+from poseseg_jax.coco.groups import group_difference
 from poseseg_jax.data.prepared import prepare
 from poseseg_jax.judging import read_matches
 from poseseg_jax.workdir import METRICS_FILE
@@ -117,4 +118,4 @@ def _difference(
     if is_paired:
         old = {seed: old[seed] for seed in old if seed in new}
     groups = [[of_seed[seed] for seed in sorted(of_seed)] for of_seed in (old, new)]
-    return bootstrap.group_difference(*groups, paired=is_paired).by_key
+    return group_difference(*groups, paired=is_paired).by_key
