@@ -26,6 +26,7 @@ from typing import Any
 from absl import app, flags
 
 from experiments.perfect import Case, Scores, case, grid_bound, measure
+from poseseg_jax import markdown
 from poseseg_jax.coco import annotations
 from poseseg_jax.coco.picture import Picture
 from poseseg_jax.logbook import speak
@@ -72,13 +73,13 @@ VARIANTS: tuple[Variant, ...] = (
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows as Markdown, scores times 100, with the difference to the first row."""
     head = ["choice", "value", *COLUMNS, "ms a picture"]
-    lines = [_line(head), _line(["---"] * 2 + ["---:"] * (len(head) - 2))]
+    lines = []
     for row in rows:
         cells = [row["choice"], row["value"]]
         for name in COLUMNS:
             cells.append(_score(row[name], rows[0][name], is_first=row is rows[0]))
-        lines.append(_line([*cells, f"{row['ms_per_image']:.0f}"]))
-    return "\n".join(lines) + "\n"
+        lines.append([*cells, f"{row['ms_per_image']:.0f}"])
+    return markdown.table(head, lines, words=2)
 
 
 def report(scores: Scores, output: Path, *, size: int) -> str:
@@ -90,10 +91,6 @@ def report(scores: Scores, output: Path, *, size: int) -> str:
         f"Scores x 100 over {scores['images']:.0f} pictures. All of them, as "
         f"fractions: {output / 'oracle.json'}"
     )
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _score(value: float | None, before: float | None, *, is_first: bool) -> str:

@@ -13,6 +13,7 @@ from poseseg_jax import config as config_lib
 from poseseg_jax.charts.point import Point, over_seeds
 from poseseg_jax.coco import annotations, bootstrap, crowding, scoring
 from poseseg_jax.coco.bootstrap import Drawn, Interval
+from poseseg_jax.coco.groups import group_difference
 from poseseg_jax.data.prepared import DataSettings, prepare
 from poseseg_jax.judging import read_matches
 from poseseg_jax.workdir import METRICS_FILE
@@ -149,4 +150,4 @@ def _difference(
         if not both:
             return {}
     groups = [[of_seed[seed] for seed in sorted(of_seed)] for of_seed in (old, new)]
-    return bootstrap.group_difference(*groups, paired=is_paired).by_key
+    return group_difference(*groups, paired=is_paired).by_key

@@ -17,6 +17,7 @@ from pathlib import Path
 from absl import app, flags
 
 from experiments.pretended import Habits, detect
+from poseseg_jax import markdown
 from poseseg_jax.coco import results, scoring
 from poseseg_jax.coco.annotations import parse, read_document
 from poseseg_jax.coco.picture import PERSON_CATEGORY, SMALL_AREA
@@ -79,22 +80,18 @@ def compare(annotations: Path, found: Results) -> list[dict]:
 
 def report(tables: dict[str, list[dict]]) -> str:
     """The rows as Markdown, times 100, a table for each set of results."""
-    lines = ["# What leaving out small persons does to AP", ""]
+    parts = ["# What leaving out small persons does to AP\n"]
+    head = ["task", "ground truth", "annotations", *NAMES]
     for title, rows in tables.items():
-        head = ["task", "ground truth", "annotations", *NAMES]
-        lines += [f"## {title}", "", _line(head), _line(["---"] * len(head))]
-        for task in TASKS:
-            for row in rows:
-                if row["task"] == task:
-                    values = [_percent(row[name]) for name in NAMES]
-                    cells = [task, row["truth"], str(row["annotations"]), *values]
-                    lines.append(_line(cells))
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+        cells = [
+            [task, row["truth"], str(row["annotations"])]
+            + [_percent(row[name]) for name in NAMES]
+            for task in TASKS
+            for row in rows
+            if row["task"] == task
+        ]
+        parts.append(f"## {title}\n\n{markdown.table(head, cells, words=2)}")
+    return "\n".join(parts)
 
 
 def _percent(value: float | None) -> str:

@@ -60,7 +60,7 @@ def _match(found: Results, annotations: Path) -> tuple[Matches, ...]:
 
 
 def read_matches(output: Path, annotations: Path) -> tuple[Matches, ...]:
-    """The results of an evaluation, matched again: for bootstrap.py.
+    """The results of an evaluation, matched again: for `bootstrap.drawn`.
 
     Args:
       output: the folder that it wrote, as a finished workdir.

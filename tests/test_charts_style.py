@@ -43,25 +43,10 @@ def test_an_axis_holds_all_and_spans_something(ends, expected):
     assert style.widen(ends, 2.0) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(
-    ("numbers", "scale"),
-    [([10.0, 39.0], "linear"), ([10.0, 40.0], "log"), ([1.0, 1e6], "log")],
-)
-def test_only_what_spans_much_is_logarithmic(numbers, scale):
-    axis = style.figure(4, 4).subplots()
-    style.spread(axis, numbers, log=True, margin=0.1)
-    assert axis.get_xscale() == scale
-    low, high = axis.get_xlim()
-    assert low < numbers[0]
-    assert high > numbers[-1]
-    ticks = [tick for tick in axis.get_xticks() if low <= tick <= high]
-    assert 2 <= len(ticks) <= 8
-
-
 @pytest.mark.parametrize("number", [0.0, 7.0, -3.0])
 def test_one_number_has_room(number):
     axis = style.figure(4, 4).subplots()
-    style.spread(axis, [number], log=False, margin=0.1)
+    style.spread(axis, [number], margin=0.1)
     assert axis.get_xlim()[0] < number < axis.get_xlim()[1]
 
 

@@ -66,13 +66,6 @@ def test_who_has_no_score_is_named(monkeypatch):
     assert_words_are_legible(figure)
 
 
-def test_times_far_apart_may_be_logarithmic(monkeypatch):
-    variants = [variant("a", 7, 0.3), variant("b", 700, 0.5)]
-    figure = figure_of(monkeypatch, scatter, variants, log_x=True)
-    assert {axis.get_xscale() for axis in figure.axes} == {"log"}
-    assert {"10", "100"} <= set(words(figure))
-
-
 def test_the_same_numbers_give_the_same_bytes():
     assert scatter(sizes(4)) == scatter(sizes(4))
     assert decode(scatter(sizes(4))).shape[1] == 1350

@@ -99,12 +99,8 @@ def test_a_grid_killed_in_the_middle_goes_on_to_the_same_table(ground, tmp_path)
             ["--config=configs/bias70.py:tiny", "--preset=tiny", "--seeds=1"],
         ),
         (
-            ["--config=configs/bias70.py:tiny", "--config.optim.ema=0.5"],
-            [
-                "--config=configs/bias70.py:tiny",
-                "--preset=tiny",
-                "--config.optim.ema=0.5",
-            ],
+            ["--config=configs/full.py:tiny", "--config.optim.ema=0"],
+            ["--config=configs/full.py:tiny", "--preset=tiny", "--config.optim.ema=0"],
         ),
     ],
 )

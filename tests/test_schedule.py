@@ -159,9 +159,8 @@ def test_every_start_of_a_run_is_remembered(tmp_path):
     run_all(runs)
     about = launch.starts(runs[0])
     assert len(about) == 2
-    assert all(
-        {"commit", "versions", "device", "sharing"} <= one.keys() for one in about
-    )
+    keys = {"commit", "versions", "device", "sharing"}
+    assert all(one.keys() >= keys for one in about)
 
 
 def test_a_moved_ancestor_is_the_same(tmp_path):

@@ -47,19 +47,16 @@ def lines(
     y_label: str = "AP x 100",
     interval: str = "interval",
     columns: int = 3,
-    share_y: bool = False,
-    log_x: bool = False,
 ) -> bytes:
     """Series along a number, a panel for each part of the pictures or each task.
 
     Args:
-      panels: in rows from left to right; all share the numbers along x.
+      panels: in rows from left to right; all share the numbers along x, and each has
+        a scale of its own along y.
       title: what is seen.
       x_label, y_label: with units; y is 100 times the points' values.
       interval: what to call the points' low and high, say "standard deviation".
       columns: panels in a row.
-      share_y: one scale for all panels, that heights compare; else each has its own.
-      log_x: numbers, above 0, on a logarithmic scale.
 
     Returns:
       A PNG.
@@ -68,7 +65,7 @@ def lines(
       ValueError: for no panels, or more series than there are colours.
     """
     names = _names(panels)
-    _check_numbers(panels, log_x)
+    _check_numbers(panels)
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
     figure = style.figure(9.0, 1.3 + (2.3 if columns > 1 else 3.4) * rows)
@@ -76,10 +73,10 @@ def lines(
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     for axis, panel in zip(axes.flat, panels, strict=False):
-        _lay_numbers(axis, panels, log_x)
+        _lay_numbers(axis, panels)
         for series in panel.series:
             _draw(axis, series, names.index(series.name), len(names))
-        _finish(axis, panel, panels if share_y else [panel])
+        _finish(axis, panel)
     # Numbers stand below a panel that has none below it.
     for place, axis in enumerate(axes.flat):
         axis.tick_params(labelbottom=place + columns >= len(panels))
@@ -107,26 +104,25 @@ def _names(panels: Sequence[Panel]) -> list[str]:
     return names
 
 
-def _check_numbers(panels: Sequence[Panel], log_x: bool) -> None:
+def _check_numbers(panels: Sequence[Panel]) -> None:
     for panel in panels:
         for series in panel.series:
             for x in series.points:
-                if not abs(x) < float("inf") or (log_x and x <= 0):
-                    above = ", above 0 on a logarithmic scale" if log_x else ""
+                if not abs(x) < float("inf"):
                     raise ValueError(
                         f"{panel.title}, {series.name}: there is a point at {x}; "
-                        f"expected a number{above}"
+                        "expected a number"
                     )
 
 
-def _lay_numbers(axis: Any, panels: Sequence[Panel], log_x: bool) -> None:
+def _lay_numbers(axis: Any, panels: Sequence[Panel]) -> None:
     """The axis along x, the same for all panels; where few numbers are, they are it."""
     series = [series for panel in panels for series in panel.series]
     numbers = sorted({x for one in series for x in one.points})
     if not numbers:
         axis.set_xticks([])
         return
-    style.spread(axis, numbers, log=log_x, margin=0.06)
+    style.spread(axis, numbers, margin=0.06)
     if len(numbers) <= _AS_TICKS:
         axis.set_xticks(numbers, [style.written(x) for x in numbers])
         axis.minorticks_off()
@@ -153,18 +149,17 @@ def _draw(axis: Any, series: Series, place: int, places: int) -> None:
         axis.vlines(xs, lows, highs, lw=1, alpha=0.6, **look)
 
 
-def _finish(axis: Any, panel: Panel, scale_of: Sequence[Panel]) -> None:
+def _finish(axis: Any, panel: Panel) -> None:
     axis.set_title(
         style.name(panel.title, 40), loc="left", color=style.INK, fontsize=10
     )
     style.clean(axis)
     axis.tick_params(labelsize=9)
-    ends = _ends(scale_of)
+    ends = _ends(panel)
     axis.set_ylim(style.widen(ends, 1.0))
-    if not _ends([panel]):
+    if not ends:
         look = {"ha": "center", "color": style.PALE, "style": "italic"}
         axis.text(0.5, 0.5, "no score", transform=axis.transAxes, **look)
-    if not ends:
         axis.set_yticks([])
     elif min(ends) < 0:  # differences: which side of nothing?
         axis.axhline(0, color=style.PALE, lw=0.8, ls=style.DASHES, zorder=1)
@@ -175,9 +170,9 @@ def _points(panels: Sequence[Panel]) -> list[Point]:
     return [point for one in series for point in one.points.values() if point]
 
 
-def _ends(panels: Sequence[Panel]) -> list[float]:
+def _ends(panel: Panel) -> list[float]:
     """All that an axis along y has to hold."""
-    ends = [(point.value, point.low, point.high) for point in _points(panels)]
+    ends = [(point.value, point.low, point.high) for point in _points([panel])]
     return [100 * end for point in ends for end in point if end is not None]
 
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator
 
 INK = "#222222"
 PALE = "#6E6E6E"
@@ -86,22 +85,11 @@ def widen(
     return (low + high) / 2 - half, (low + high) / 2 + half
 
 
-def spread(axis: Any, numbers: Sequence[float], *, log: bool, margin: float) -> None:
-    """Lay these numbers, one at least, along x; logarithmic only if it matters.
-
-    Within a factor of 4 a logarithm looks straight, and its ticks are not round.
-    """
+def spread(axis: Any, numbers: Sequence[float], *, margin: float) -> None:
+    """Lay these numbers, one at least, along x, with a part of their span beside."""
     low, high = min(numbers), max(numbers)
-    if not log or high < 4 * low:
-        beyond = margin * (high - low) or 0.1 * abs(high) or 1.0
-        axis.set_xlim(low - beyond, high + beyond)
-        return
-    axis.set_xscale("log")
-    axis.set_xlim(low / (high / low) ** margin, high * (high / low) ** margin)
-    few = (1.0, 2.0, 5.0) if high < 500 * low else (1.0,)
-    axis.xaxis.set_major_locator(LogLocator(subs=few))
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: written(x)))
-    axis.minorticks_off()
+    beyond = margin * (high - low) or 0.1 * abs(high) or 1.0
+    axis.set_xlim(low - beyond, high + beyond)
 
 
 def written(number: float) -> str:

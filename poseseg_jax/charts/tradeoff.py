@@ -62,7 +62,6 @@ def scatter(
     tasks: Sequence[str] = ("keypoints", "segm"),
     title: str = "AP against time per picture",
     interval: str = "interval",
-    log_x: bool = False,
 ) -> bytes:
     """A named dot for each variant, a panel for each task.
 
@@ -73,7 +72,6 @@ def scatter(
       tasks: names of the scores.
       title: what is seen.
       interval: what to call the points' low and high.
-      log_x: time on a logarithmic scale.
 
     Returns:
       A PNG.
@@ -88,7 +86,7 @@ def scatter(
     axes = list(figure.subplots(1, len(tasks), squeeze=False)[0])
     for place, (axis, task) in enumerate(zip(axes, tasks, strict=True)):
         times = [variant.milliseconds for variant in variants]
-        style.spread(axis, times, log=log_x, margin=0.12)
+        style.spread(axis, times, margin=0.12)
         _draw(axis, variants, task, style.SERIES[place])
         axis.set_title(task, loc="left", color=style.SERIES[place], fontsize=11)
         axis.set_xlabel("ms per picture", color=style.PALE)

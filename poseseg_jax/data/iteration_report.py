@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+from poseseg_jax import markdown
 from poseseg_jax.data.iterations import Iteration, shares
 
 KINDS = ("iterations", "random", "reweight")  # of files, as in the summary
@@ -82,7 +83,7 @@ def to_markdown(summary: Mapping[str, Any]) -> str:
         ]
     if summary["left_out"]:
         parts += ["## Left out", _left_out_list(summary["left_out"])]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
 def _files_table(parts: list[Mapping[str, Any]]) -> str:
@@ -98,7 +99,7 @@ def _files_table(parts: list[Mapping[str, Any]]) -> str:
         for part in parts
     ]
     names = ["file", "removed", "pictures", "persons", "with one person", "SHA-256"]
-    return _table(names, rows)
+    return markdown.table(names, rows)
 
 
 def _percent(share: float) -> str:
@@ -111,7 +112,9 @@ def _shares_table(parts: list[Mapping[str, Any]]) -> str:
         [heads, *(f"{100 * shares[heads]:.1f}" for shares in by_heads)]
         for heads in shown_heads(parts[0])
     ]
-    return _table(["persons", *(f"{part['reduction']} %" for part in parts)], rows)
+    return markdown.table(
+        ["persons", *(f"{part['reduction']} %" for part in parts)], rows
+    )
 
 
 def _weights_table(parts: list[Mapping[str, Any]]) -> str:
@@ -124,12 +127,7 @@ def _weights_table(parts: list[Mapping[str, Any]]) -> str:
         ]
         for part in parts
     ]
-    return _table(names, rows)
-
-
-def _table(names: list[str], rows: list[list[str]]) -> str:
-    ruler = ["---", *["---:"] * (len(names) - 1)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (names, ruler, *rows))
+    return markdown.table(names, rows)
 
 
 def _picture(image_id: int | None) -> str:

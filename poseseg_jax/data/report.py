@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from poseseg_jax import markdown
 from poseseg_jax.data.statistics import QUANTILES
 
 _LEFT_OUT_SHOWN = 50
@@ -166,8 +167,8 @@ def _left_out(entries: Sequence[dict[str, Any]]) -> str:
 
 
 def _table(header: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
-    lines = [header, ["---", *(["---:"] * (len(header) - 1))], *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    cells = [list(map(str, row)) for row in rows]
+    return markdown.table(list(map(str, header)), cells).rstrip()
 
 
 def _cell(text: str) -> str:

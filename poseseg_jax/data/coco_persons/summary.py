@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from poseseg_jax import markdown
 from poseseg_jax.coco.annotations import AnnotationFile, Picture
 from poseseg_jax.coco.picture import SMALL_AREA
 from poseseg_jax.data.bias import count_heads
@@ -69,25 +70,29 @@ def beyond(summary: Mapping[str, Any], max_people: int) -> tuple[int, int]:
 def report(name: str | None, summaries: Mapping[str, Mapping[str, Any]]) -> str:
     """The counts of all splits as Markdown."""
     splits = list(summaries)
-    lines = [
-        f"# Prepared data: {name}",
-        "",
-        _row("", splits),
-        _row("---", splits, "---:"),
+    rows = [
+        [words, *(_value(summaries[split][key]) for split in splits)]
+        for key, words in _ROWS.items()
     ]
-    for key, words in _ROWS.items():
-        values = [_value(summaries[split][key]) for split in splits]
-        lines.append(f"| {words} | {' | '.join(values)} |")
-    lines += ["", "## Pictures by number of persons", ""]
-    lines += [_row("persons", splits), _row("---:", splits, "---:")]
     by_split = [dict(map(tuple, summaries[s]["people_per_picture"])) for s in splits]
-    for number in sorted(set().union(*by_split)):
-        counts = [f"{counts.get(number, 0):,}" for counts in by_split]
-        lines.append(f"| {number} | {' | '.join(counts)} |")
-    left_out = [(s, entry) for s in splits for entry in summaries[s]["left_out"]]
-    lines += ["", "## Left out", ""]
-    lines += [f"* {s}, {_picture(e['image_id'])}: {e['reason']}" for s, e in left_out]
-    return "\n".join(lines if left_out else [*lines, "Nothing."]) + "\n"
+    by_number = [
+        [str(number), *(f"{counts.get(number, 0):,}" for counts in by_split)]
+        for number in sorted(set().union(*by_split))
+    ]
+    left_out = [
+        f"* {split}, {_picture(entry['image_id'])}: {entry['reason']}"
+        for split in splits
+        for entry in summaries[split]["left_out"]
+    ]
+    parts = [
+        f"# Prepared data: {name}\n",
+        markdown.table(["", *splits], rows),
+        "## Pictures by number of persons\n",
+        markdown.table(["persons", *splits], by_number, words=0),
+        "## Left out\n",
+        "\n".join(left_out or ["Nothing."]) + "\n",
+    ]
+    return "\n".join(parts)
 
 
 def _pairs(counter: Counter) -> list[list[int]]:
@@ -96,10 +101,6 @@ def _pairs(counter: Counter) -> list[list[int]]:
 
 def _picture(image_id: int | None) -> str:
     return "no picture named" if image_id is None else f"picture {image_id}"
-
-
-def _row(first: str, splits: Sequence[str], cell: str = "") -> str:
-    return f"| {first} | {' | '.join(cell or split for split in splits)} |"
 
 
 def _value(value: Any) -> str:

@@ -1,0 +1,171 @@
+"""How sure a comparison of runs is: the bootstrap over pictures and runs.
+
+All runs are scored on the same draws of pictures (bootstrap.py). Of several that differ
+in their seed alone, runs are drawn as well: as many as there are, with replacement.
+Pictures and runs are crossed, as every run is scored on every picture, so that a draw
+takes the same pictures for all of its runs (Owen, The pigeonhole bootstrap, 2007; on
+units to draw, Efron & Tibshirani, An Introduction to the Bootstrap, 1993).
+
+**Few runs are few.** The bootstrap takes the spread of n runs for that of all runs. It
+is smaller by (n - 1) / n in variance, and itself uncertain: with 3 runs, an interval is
+too narrow where seeds move scores more than pictures do. In a simulation in which they
+moved a difference twice as far, intervals of 95 % held the truth in 61 % of cases with
+1 run a side (the seed is not in them), in 92 % with 3 and in 96 % with 10; where seeds
+moved little, in 94, 98 and 96 %.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int
+
+from poseseg_jax.coco.bootstrap import (
+    Drawn,
+    Intervals,
+    check_level,
+    check_same_pictures,
+    drawn,
+    interval_of_each,
+)
+from poseseg_jax.coco.curves import DrawnScores
+from poseseg_jax.coco.scoring import Matches
+
+
+def difference(
+    before: Sequence[Matches],
+    after: Sequence[Matches],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Intervals:
+    """By how much a run scores better than another; see `group_difference`.
+
+    Args:
+      before, after: matches of the same tasks and pictures; see `drawn`.
+      resamples, seed, level: as in `intervals`.
+
+    Raises:
+      ValueError: for other tasks, pictures or people in one than in the other.
+    """
+    check_level(level)
+    one, other = (
+        [drawn(tasks, resamples=resamples, seed=seed)] for tasks in (before, after)
+    )
+    return group_difference(one, other, level=level)
+
+
+def group_mean(runs: Sequence[Drawn], *, level: float = 0.95) -> Intervals:
+    """The mean score of runs that differ in their seed alone, with an interval.
+
+    It takes more runs than most people have; see the top of this file.
+
+    Args:
+      runs: one or more; of one, the interval is over pictures alone.
+      level: share of the draws whose mean lies in the interval.
+
+    Raises:
+      ValueError: for runs over other draws, pictures, people or tasks.
+    """
+    _check_comparable(runs)
+    check_level(level)
+    value, means = _means(runs, _run_draws(runs, stream=1))
+    found = interval_of_each(value, means, level)
+    return Intervals(level, runs[0].resamples, runs[0].seed, found)
+
+
+def group_difference(
+    before: Sequence[Drawn],
+    after: Sequence[Drawn],
+    *,
+    paired: bool = False,
+    level: float = 0.95,
+) -> Intervals:
+    """By how much runs score better than others in the mean, with an interval.
+
+    All are scored on the same draws of pictures: what is hard in a picture is hard for
+    both, and falls out of the difference, so that the interval is narrower than the two
+    alone suggest. One that does not contain 0 says that these pictures, and these runs,
+    tell the two apart.
+
+    Runs of the two groups are drawn independently, also if their seeds have the same
+    numbers. That a seed does well with one config says little of the next. If it says
+    nothing, pairs gain nothing, and 3 pairs tell less of the spread than 3 and 3 runs.
+    If it says something, independent draws give an interval that is too wide, which is
+    the safer mistake. Pairs are right where runs share more than a number.
+
+    Args:
+      before, after: one run or more each, of the same draws.
+      paired: whether the i-th runs of the two belong together: the same trained network
+        read by another decoder, or two that go on from the same ancestor.
+      level: share of the draws whose difference lies in the interval.
+
+    Raises:
+      ValueError: for runs over other draws, pictures, people or tasks; for pairs that
+        do not come out even.
+    """
+    _check_comparable([*before, *after], groups=(before, after))
+    check_level(level)
+    if paired and len(before) != len(after):
+        raise ValueError(
+            f"{len(before)} and {len(after)} runs are no pairs; expected as many"
+        )
+    old, old_means = _means(before, _run_draws(before, stream=1))
+    new, new_means = _means(after, _run_draws(after, stream=1 if paired else 2))
+    value = {
+        key: None if a is None or (b := new[key]) is None else b - a
+        for key, a in old.items()
+    }
+    moved = {key: new_means[key] - old_means[key] for key in old}
+    found = interval_of_each(value, moved, level)
+    return Intervals(level, before[0].resamples, before[0].seed, found)
+
+
+def _run_draws(runs: Sequence[Drawn], *, stream: int) -> Int[np.ndarray, "k r"]:
+    """Which runs are in each draw; of another stream than the pictures'."""
+    generator = np.random.default_rng([runs[0].seed, stream])
+    return generator.integers(0, len(runs), (len(runs), runs[0].resamples))
+
+
+def _means(
+    runs: Sequence[Drawn], chosen: Int[np.ndarray, "k r"]
+) -> tuple[dict[str, float | None], DrawnScores]:
+    """The mean over all runs, and over those of each draw."""
+    value: dict[str, float | None] = {}
+    means: DrawnScores = {}
+    for key in runs[0].value:
+        every = [run.value[key] for run in runs]
+        known = [one for one in every if one is not None]
+        value[key] = sum(known) / len(known) if len(known) == len(every) else None
+        scores = np.stack([run.scores[key] for run in runs])
+        means[key] = np.take_along_axis(scores, chosen, axis=0).mean(axis=0)
+    return value, means
+
+
+def _check_comparable(
+    runs: Sequence[Drawn], groups: Sequence[Sequence[Drawn]] = ()
+) -> None:
+    if not runs or not all(groups):
+        raise ValueError("There are no runs to compare; expected one or more")
+    first = runs[0]
+    check_same_pictures([run.image_ids for run in runs])
+    for run in runs:
+        if run.value.keys() != first.value.keys():
+            tasks = [
+                sorted({k for k in one.to_find if "/" not in k}) for one in (first, run)
+            ]
+            raise ValueError(
+                f"Scores of {tasks[0]} and of {tasks[1]} cannot be compared; expected "
+                "the same tasks"
+            )
+        for key, to_find in first.to_find.items():
+            if not np.array_equal(to_find, run.to_find[key]):
+                raise ValueError(
+                    f"{key}: the two were scored against different people; expected "
+                    "the same annotation file"
+                )
+        if (run.resamples, run.seed) != (first.resamples, first.seed):
+            raise ValueError(
+                f"{run.resamples} draws of seed {run.seed} cannot be compared with "
+                f"{first.resamples} of seed {first.seed}; expected the same"
+            )
