@@ -132,6 +132,7 @@ def _main(words: list[str]) -> None:
         wishes = Wishes(
             tuple(kind for kind in given.draw if kind != "none"),
             max_side=given.max_side,
+            maps=given.maps,
             every=given.every,
         )
         predictor = Predictor.from_workdir(
@@ -178,6 +179,9 @@ if __name__ == "__main__":
     flags.DEFINE_list("draw", list(DRAWINGS), f"Some of {','.join(DRAWINGS)}, or none.")
     flags.DEFINE_integer(
         "max_side", MAX_SIDE, "Drawings are reduced to so many px; 0: never."
+    )
+    flags.DEFINE_bool(
+        "maps", False, "Draw everything that the network says of a picture, too."
     )
     flags.DEFINE_integer("every", 1, "Of so many frames of a video, see the first.")
     flags.DEFINE_integer(

@@ -4,6 +4,7 @@ predictor = Predictor.from_workdir("runs/tiny")
 people = predictor("photo.jpg")
 """
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from poseseg_jax.inference import Trained
 from poseseg_jax.models.poseseg import largest_stride
 from poseseg_jax.people import Person, people_of
 from poseseg_jax.shapes import shape_for
-from poseseg_jax.structs import Instances
+from poseseg_jax.structs import Instances, Maps
 
 # Of a trained `tiny`, so many are found then as there are people; see docs/predict.md.
 MIN_SCORE = 0.3
@@ -82,6 +83,7 @@ class Predictor:
         # Once, and not with every batch.
         self._variables = jax.device_put(trained.variables)
         self._detect = inference.make_detect(trained.settings)
+        self._see = jax.jit(inference.make_see(trained.settings))
 
     @classmethod
     def from_workdir(
@@ -164,7 +166,9 @@ class Predictor:
         image, to_image = photo.decode(shrink=1 / scale_of(to_input))
         seen = np.empty((*shape, 3), np.uint8)
         warp_image(image, to_image, to_input, seen)
-        return Look(seen, to_input, photo.size, photo.name, tag)
+        # As a Batch has it, so that evaluation says the same to the last digit.
+        exactly = to_input.astype(np.float32)
+        return Look(seen, exactly, photo.size, photo.name, tag)
 
     def find(self, looks: Iterable[Look]) -> Iterator[tuple[Look, Instances]]:
         """What the network says of each look, one batch behind.
@@ -189,6 +193,11 @@ class Predictor:
             yield from before
         yield from running
 
+    def maps(self, look: Look) -> Maps:
+        """All that the network says of a look, as NumPy arrays: the decoder's input."""
+        maps = jax.device_get(self._see(self._variables, look.input[None]))
+        return jax.tree.map(lambda leaf: leaf[0], maps)
+
     def people(self, look: Look, instances: Instances) -> list[Person]:
         """The people of a look in pixels of its picture, best first."""
         return list(
@@ -201,6 +210,14 @@ class Predictor:
                 min_score=self.min_score,
             )
         )
+
+    def sure(self, instances: Instances) -> Instances:
+        """Without those whose score is less than `min_score`: their slots are empty."""
+        poses = instances.poses
+        score = np.asarray(poses.score)
+        kept = np.where(score >= self.min_score, score, np.zeros_like(score))
+        poses = dataclasses.replace(poses, score=kept)
+        return dataclasses.replace(instances, poses=poses)
 
     def _started(
         self, looks: Sequence[Look], batch_size: int

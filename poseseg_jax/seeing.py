@@ -25,6 +25,7 @@ from poseseg_jax.data.videos import Frames, Recorder
 from poseseg_jax.people import Person
 from poseseg_jax.predictions import DRAWINGS, Predictions, draw
 from poseseg_jax.predictor import Look, Predictor
+from poseseg_jax.sheets.said import said_sheet
 from poseseg_jax.structs import Instances
 
 _log = logging.getLogger(__name__)
@@ -46,11 +47,13 @@ class Wishes:
       drawings: some of DRAWINGS.
       max_side: px of drawings; the longer side of larger pictures is reduced to it. 0:
         drawings are as large as their picture.
+      maps: whether pictures get a sheet with everything that the network says.
       every: of so many frames of a video, the first is looked at.
     """
 
     drawings: tuple[str, ...] = DRAWINGS
     max_side: int = MAX_SIDE
+    maps: bool = False
     every: int = 1
 
     def __post_init__(self):
@@ -125,6 +128,8 @@ def see_pictures(job: Job, inputs: Sequence[tuple[int, Input, int]]) -> None:
             for name in [look.tag.image["name"]]
             for kind, canvas in canvases.items()
         }
+        if job.wishes.maps:
+            files[f"{look.tag.image['name']}_maps.png"] = _map_sheet(job, *found)
         for name, canvas in files.items():
             visualize.write_png(job.output / name, canvas)
         _write_down(job, look, people, list(files))
@@ -244,6 +249,16 @@ def _drawn(
         return look, people, {}
     drawn = {kind: draw(kind, canvas, people) for kind in job.wishes.drawings}
     return look, people, drawn
+
+
+def _map_sheet(job: Job, look: Look, instances: Instances) -> Canvas:
+    return said_sheet(
+        look.input,
+        job.predictor.maps(look),
+        job.predictor.sure(instances),
+        representation=job.predictor.settings.representation,
+        title=f"{look.name}: what the network says",
+    )
 
 
 def _write_down(
