@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from poseseg_jax import visualize
 from poseseg_jax.coco.picture import PERSON_CATEGORY
@@ -20,6 +20,8 @@ from poseseg_jax.skeleton import KEYPOINT_NAMES, LIMBS, NUM_KEYPOINTS
 DRAWINGS = ("pose", "seg", "joint")
 RESULTS_FILE, IMAGES_FILE = "predictions.json", "images.json"
 
+# The longer side of a drawing has so many px at least: small people are legible then.
+_ENLARGED_SIDE = 600
 _CATEGORY = {
     "id": PERSON_CATEGORY,
     "name": "person",
@@ -30,7 +32,11 @@ _CATEGORY = {
 
 
 def draw(
-    kind: str, image: UInt8[np.ndarray, "h w 3"], people: Sequence[Person]
+    kind: str,
+    image: UInt8[np.ndarray, "h w 3"],
+    people: Sequence[Person],
+    *,
+    colors: Sequence[int] | None = None,
 ) -> UInt8[np.ndarray, "_ _ 3"]:
     """People over their picture.
 
@@ -38,8 +44,13 @@ def draw(
       kind: one of DRAWINGS.
       image: RGB, the picture itself or a smaller one of the same shape.
       people: of the picture, in its own pixels.
+      colors: of the people; None: neighbours get different ones.
     """
     shape = image.shape[:2]
+    if colors is None:
+        colors = visualize.choose_colors(centers_of(people))
+    zoom = -(-_ENLARGED_SIDE // max(shape))
+    look = {"colors": colors, "zoom": zoom}
     score = np.array([person.score for person in people], np.float32)
     confidence = np.array([person.confidence for person in people], np.float32)
     points = np.array([_keypoints_on(person, shape) for person in people], np.float32)
@@ -49,12 +60,18 @@ def draw(
         score,
     )
     if kind == "pose":
-        return visualize.draw_pose(image, *pose)
+        return visualize.draw_pose(image, *pose, **look)
     masks = [_mask_on(person, shape) for person in people]
     whose = np.array(masks, bool).reshape(-1, *shape)
     if kind == "seg":
-        return visualize.draw_masks(image, whose, score)
-    return visualize.draw_joint(image, *pose, whose)
+        return visualize.draw_masks(image, whose, score, **look)
+    return visualize.draw_joint(image, *pose, whose, **look)
+
+
+def centers_of(people: Sequence[Person]) -> Float[np.ndarray, "D 2"]:
+    """Middles of their boxes, (x, y)."""
+    boxes = np.array([person.box for person in people], np.float64).reshape(-1, 2, 2)
+    return boxes.mean(axis=1)
 
 
 @dataclass

@@ -31,7 +31,7 @@ def test_people_are_drawn_where_they_are_whatever_the_size(kind, shrink):
 
 @pytest.mark.parametrize("kind", DRAWINGS)
 def test_nobody_is_drawn_as_nothing(kind):
-    image = np.full((500, 400, 3), 128, np.uint8)
+    image = np.full((700, 400, 3), 128, np.uint8)
     np.testing.assert_array_equal(draw(kind, image, []), image)
 
 

@@ -1,7 +1,7 @@
 """What a network says of a picture, on a sheet: every map, and who was found in it.
 
-The panels are those of compose.py and maps.py, which draw what training asks for. Here a
-map counts where the network believes in it: offsets to and from an anchor where its
+The panels are those of compose.py and maps.py, which draw what training asks for. Here
+a map counts where the network believes in it: offsets to and from an anchor where its
 heatmap is, long offsets where there are people.
 """
 
