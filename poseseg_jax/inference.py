@@ -24,6 +24,7 @@ from poseseg_jax.structs import Array, Instances, Maps
 from poseseg_jax.workdir import CONFIG_FILE
 
 Variables = dict[str, Any]
+See = Callable[[Variables, UInt8[Array, "B H W 3"]], Maps]
 Detect = Callable[[Variables, UInt8[Array, "B H W 3"]], Instances]
 
 
@@ -49,28 +50,41 @@ def make_detect(settings: Settings) -> Detect:
       detect(variables, images uint8 [B H W 3] RGB) -> Instances [B ...], in input px.
       Sides are a multiple of the network's output stride, plus 1.
     """
-    views = averaging.views_of(settings.eval.scales, flip=settings.eval.flip)
-    network = poseseg.build(settings.model, settings.representation)
+    see = make_see(settings)
     read = partial(
         decode, representation=settings.representation, settings=settings.decode
     )
 
     @jax.jit
     def detect(variables: Variables, images: UInt8[Array, "B H W 3"]) -> Instances:
-        def see(images: UInt8[Array, "B H W 3"]) -> Maps:
+        return jax.vmap(read)(see(variables, images))
+
+    return detect
+
+
+def make_see(settings: Settings) -> See:
+    """What `make_detect` does before it decodes, to be jitted.
+
+    Returns:
+      see(variables, images) -> Maps [B ...] of probabilities and offsets.
+    """
+    views = averaging.views_of(settings.eval.scales, flip=settings.eval.flip)
+    network = poseseg.build(settings.model, settings.representation)
+
+    def see(variables: Variables, images: UInt8[Array, "B H W 3"]) -> Maps:
+        def look(images: UInt8[Array, "B H W 3"]) -> Maps:
             stages: Any = network.apply(variables, images, train=False)
             return activate(stages[-1])
 
-        maps = averaging.see_from_all(
-            see,
+        return averaging.see_from_all(
+            look,
             images,
             views=views,
             representation=settings.representation,
             stride=poseseg.largest_stride(settings.model),
         )
-        return jax.vmap(read)(maps)
 
-    return detect
+    return see
 
 
 def read_settings(workdir: Path) -> Settings:

@@ -9,7 +9,7 @@ right side full, and every line has a dark rim: bright on dark, dark on bright. 
 is a disc where it is sure and a ring where it is not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -56,6 +56,7 @@ def draw_pose(
     found: float = 0.1,
     sure: float = 0.5,
     zoom: int | None = None,
+    colors: Sequence[int] | None = None,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Draws skeletons.
 
@@ -68,13 +69,15 @@ def draw_pose(
       sure: confidence from which it is a disc and not a ring.
       zoom: factor by which the picture is enlarged; None: so that its longer side has
         480 px at least.
+      colors: of each person, from PALETTE; None: one after the other. See
+        `choose_colors`.
 
     Returns:
       RGB, `zoom` times as large as `image`.
     """
     zoom = zoom or _zoom_for(image)
     canvas = _enlarge(image, zoom)
-    _add_poses(canvas, keypoints, confidence, score, (found, sure), zoom)
+    _add_poses(canvas, keypoints, confidence, score, (found, sure), zoom, colors)
     return canvas
 
 
@@ -84,6 +87,7 @@ def draw_masks(
     score: Float[Array, "D"],
     *,
     zoom: int | None = None,
+    colors: Sequence[int] | None = None,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Draws masks, transparent and with an outline; see `draw_pose`.
 
@@ -91,11 +95,11 @@ def draw_masks(
       image: RGB.
       masks: pixels of each person.
       score: of the person; 0 is an empty slot.
-      zoom: as in `draw_pose`.
+      zoom, colors: as in `draw_pose`.
     """
     zoom = zoom or _zoom_for(image)
     canvas = _enlarge(image, zoom)
-    _add_masks(canvas, masks, score, zoom)
+    _add_masks(canvas, masks, score, zoom, colors)
     return canvas
 
 
@@ -109,13 +113,41 @@ def draw_joint(
     found: float = 0.1,
     sure: float = 0.5,
     zoom: int | None = None,
+    colors: Sequence[int] | None = None,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Draws masks and, above them, skeletons in the same colours; see `draw_pose`."""
     zoom = zoom or _zoom_for(image)
     canvas = _enlarge(image, zoom)
-    _add_masks(canvas, masks, score, zoom)
-    _add_poses(canvas, keypoints, confidence, score, (found, sure), zoom)
+    _add_masks(canvas, masks, score, zoom, colors)
+    _add_poses(canvas, keypoints, confidence, score, (found, sure), zoom, colors)
     return canvas
+
+
+def choose_colors(
+    centers: Float[Array, "D 2"], *, taken: Mapping[int, int] | None = None
+) -> list[int]:
+    """Colours such that those who have the same are far from each other.
+
+    As long as there are colours that nobody has, each takes the first of them.
+
+    Args:
+      centers: of the people, (x, y), best person first.
+      taken: colours that some of them, by slot, have already.
+
+    Returns:
+      For each person a place in PALETTE.
+    """
+    centers = np.asarray(centers, np.float64)
+    colors = dict(taken or {})
+    for slot in range(len(centers)):
+        if slot in colors:
+            continue
+        room = np.full(len(PALETTE), np.inf)
+        for other, color in colors.items():
+            apart = float(np.linalg.norm(centers[slot] - centers[other]))
+            room[color] = min(room[color], apart)
+        colors[slot] = int(np.argmax(room))
+    return [colors[slot] for slot in range(len(centers))]
 
 
 def side_by_side(
@@ -196,23 +228,30 @@ def _from_worst(score: Float[Array, "D"]) -> list[int]:
     return [int(slot) for slot in np.argsort(score, kind="stable") if score[slot] > 0]
 
 
-def _color(slot: int, paleness: float = 0.0) -> tuple[int, int, int]:
-    pale = [round(c + (255 - c) * paleness) for c in PALETTE[slot % len(PALETTE)]]
+def _color(hue: int, paleness: float = 0.0) -> tuple[int, int, int]:
+    pale = [round(c + (255 - c) * paleness) for c in PALETTE[hue % len(PALETTE)]]
     return pale[0], pale[1], pale[2]
 
 
-def _add_masks(canvas: np.ndarray, masks: Array, score: Array, zoom: int) -> None:
+def _add_masks(
+    canvas: np.ndarray,
+    masks: Array,
+    score: Array,
+    zoom: int,
+    colors: Sequence[int] | None,
+) -> None:
     width = max(1, round(max(canvas.shape[:2]) / 400))
     for slot in _from_worst(score):
+        color = _color(colors[slot] if colors else slot)
         mask = np.asarray(masks[slot]).repeat(zoom, axis=0).repeat(zoom, axis=1)
-        tinted = canvas[mask] * (1 - _FILL) + np.array(_color(slot)) * _FILL
+        tinted = canvas[mask] * (1 - _FILL) + np.array(color) * _FILL
         canvas[mask] = tinted.round().astype(np.uint8)
         outlines, _ = cv2.findContours(
             mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
         )
         if mask.sum() >= _RIMMED_MASK:
             cv2.drawContours(canvas, outlines, -1, _RIM, width + 2, cv2.LINE_AA)
-        cv2.drawContours(canvas, outlines, -1, _color(slot), width, cv2.LINE_AA)
+        cv2.drawContours(canvas, outlines, -1, color, width, cv2.LINE_AA)
 
 
 def _add_poses(
@@ -222,9 +261,11 @@ def _add_poses(
     score: Array,
     thresholds: tuple[float, float],
     zoom: int,
+    colors: Sequence[int] | None,
 ) -> None:
     found, sure = thresholds
     for slot in _from_worst(score):
+        hue = colors[slot] if colors else slot
         pose = np.asarray(keypoints[slot])
         points = np.asarray(apply_affine(resize_affine(zoom), pose))
         trust = np.asarray(confidence[slot])
@@ -233,21 +274,21 @@ def _add_poses(
             continue
         extent = np.ptp(points[is_found], axis=0).max()
         width = int(np.clip(extent / 60, 1, max(2, max(canvas.shape[:2]) / 200)))
-        _add_limbs(canvas, points, is_found, slot, width)
+        _add_limbs(canvas, points, is_found, hue, width)
         for joint in np.flatnonzero(is_found):
             is_sure = bool(trust[joint] >= sure)
-            _add_joint(canvas, points[joint], slot, width, is_sure)
+            _add_joint(canvas, points[joint], hue, width, is_sure)
 
 
 def _add_limbs(
-    canvas: np.ndarray, points: np.ndarray, is_found: np.ndarray, slot: int, width: int
+    canvas: np.ndarray, points: np.ndarray, is_found: np.ndarray, hue: int, width: int
 ) -> None:
     limbs = [(a, b) for a, b in LIMBS.tolist() if is_found[a] and is_found[b]]
     for a, b in limbs:  # all rims first, so that no rim crosses a limb
         _add_line(canvas, points[a], points[b], _RIM, width + 2)
     for a, b in limbs:
         _add_line(
-            canvas, points[a], points[b], _color(slot, _PALENESS[_side(a, b)]), width
+            canvas, points[a], points[b], _color(hue, _PALENESS[_side(a, b)]), width
         )
 
 
@@ -269,13 +310,13 @@ def _add_line(
 
 
 def _add_joint(
-    canvas: np.ndarray, point: np.ndarray, slot: int, width: int, is_sure: bool
+    canvas: np.ndarray, point: np.ndarray, hue: int, width: int, is_sure: bool
 ) -> None:
     radius = width + 1
     rings = (
-        [(radius + 1, _RIM), (radius, _WHITE), (radius - 1, _color(slot))]
+        [(radius + 1, _RIM), (radius, _WHITE), (radius - 1, _color(hue))]
         if is_sure
-        else [(radius + 1, _color(slot, 0.3)), (radius - 0.5, _RIM)]
+        else [(radius + 1, _color(hue, 0.3)), (radius - 0.5, _RIM)]
     )
     for size, color in rings:
         at, reach = _fixed(point), round(size * 2**_SUBPIXEL_BITS)

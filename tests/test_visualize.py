@@ -176,3 +176,35 @@ def test_a_sheet_holds_every_picture_at_one_width(count):
         assert (sheet == tone).all(-1).sum() == 40 * height
     assert sheet.shape[1] == (92 if count > 1 else 40)
     assert sheet.shape[0] == {1: 20, 2: 80, 3: 80 + 12 + 40}[count]
+
+
+def test_the_first_people_have_colours_of_their_own_in_order():
+    centers = np.random.default_rng(0).uniform(0, 100, (len(visualize.PALETTE), 2))
+    assert visualize.choose_colors(centers) == list(range(len(visualize.PALETTE)))
+    assert visualize.choose_colors(np.zeros((0, 2))) == []
+
+
+def test_who_stands_close_has_another_colour():
+    centers = np.stack([np.arange(14) * 10.0, np.zeros(14)], axis=-1)
+    colors = visualize.choose_colors(centers)
+    assert all(
+        colors[one] != colors[other]
+        for one in range(14)
+        for other in range(one)
+        if one - other <= 4
+    )
+
+
+def test_who_has_a_colour_keeps_it():
+    colors = visualize.choose_colors(np.zeros((3, 2)), taken={1: 0})
+    assert colors == [1, 0, 2]
+
+
+def test_colours_are_those_that_were_asked_for():
+    people, mask = person((20, 20)), square(10, 10, 40)
+    for color in (0, 3):
+        pose = visualize.draw_pose(GRAY, *people, zoom=4, colors=[color])
+        np.testing.assert_allclose(pose[82, 82], visualize.PALETTE[color], atol=40)
+        masked = visualize.draw_masks(GRAY, mask, np.ones(1), zoom=1, colors=[color])
+        tint = 128 * 0.6 + np.array(visualize.PALETTE[color]) * 0.4
+        np.testing.assert_allclose(masked[30, 30], tint, atol=1)

@@ -8,7 +8,7 @@ instead of from the mask, and sort them into other size classes.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from poseseg_jax.geometry import apply_affine, invert_affine
 from poseseg_jax.structs import Array, Instances
 
 MASK_LEVEL = 0.5
-_DECIMALS = 6  # of scores; enough to keep their order
+SCORE_DECIMALS = 6  # enough to keep their order
 # Bicubic sampling looks 2 cells around, and between cells it overshoots them: by the
 # square of 2 * 19/32, with OpenCV's coefficient of -3/4.
 _MARGIN = 2
@@ -36,6 +36,72 @@ class Results:
 
     keypoints: list[dict[str, Any]]
     segm: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Somebody whom the network found, in original pixels.
+
+    Attributes:
+      keypoints: (x, y), also of those that count as not found.
+      confidence: of each keypoint, 0 to 1; 0 is not found.
+      score: more than 0.
+      mask: whose pixels.
+    """
+
+    keypoints: Float[np.ndarray, "K 2"]
+    confidence: Float[np.ndarray, " K"]
+    score: float
+    mask: Bool[np.ndarray, "h w"]
+
+
+def in_original_pixels(
+    instances: Instances,
+    *,
+    to_input: Float[np.ndarray, "2 3"],
+    size: tuple[int, int],
+    person_stride: int,
+    name: str,
+    mask_level: float = MASK_LEVEL,
+    min_score: float = 0.0,
+) -> Iterator[Found]:
+    """The people of one picture, best first, without the empty slots.
+
+    Args:
+      instances: of one picture, on the host, without batch axis.
+      to_input: affine, original px -> input px.
+      size: (height, width) of the original picture.
+      person_stride: input px per cell of the masks.
+      name: what to call the picture in an error.
+      mask_level: probability from which a pixel belongs to the person.
+      min_score: people with less are left out.
+
+    Raises:
+      ValueError: naming the picture, for a score that is no finite number.
+    """
+    poses = instances.poses
+    wrong = [float(s) for s in np.asarray(poses.score) if not math.isfinite(s)]
+    if wrong:
+        raise ValueError(
+            f"{name}: somebody has the score {wrong[0]}; expected a finite "
+            "number. The network's answers are none: its parameters may have diverged."
+        )
+    to_input = np.asarray(to_input, np.float64)
+    to_original = invert_affine(to_input)
+    for slot in np.flatnonzero(np.asarray(poses.score) > 0):
+        score = float(poses.score[slot])
+        if score < min_score:
+            continue
+        mask = resample_mask(
+            np.asarray(instances.masks[slot]),
+            to_cell=to_input / person_stride,
+            size=size,
+            level=mask_level,
+        )
+        points = np.asarray(poses.keypoints[slot], np.float64)
+        confidence = np.asarray(poses.confidence[slot], np.float64)
+        original = np.asarray(apply_affine(to_original, points))
+        yield Found(original, confidence, score, mask)
 
 
 def from_instances(
@@ -54,12 +120,8 @@ def from_instances(
     as wrong as can be.
 
     Args:
-      instances: of one picture, on the host, without batch axis.
-      to_input: affine, original px -> input px.
-      size: (height, width) of the original picture.
+      instances, to_input, size, person_stride, mask_level: as `in_original_pixels`.
       image_id: of the picture.
-      person_stride: input px per cell of the masks.
-      mask_level: probability from which a pixel belongs to the person.
 
     Returns:
       Keypoints as 17 times (x, y, confidence) in original px, and masks of the original
@@ -68,36 +130,31 @@ def from_instances(
     Raises:
       ValueError: naming the picture, for a score that is no finite number.
     """
-    poses = instances.poses
-    wrong = [float(s) for s in np.asarray(poses.score) if not math.isfinite(s)]
-    if wrong:
-        raise ValueError(
-            f"picture {image_id}: somebody has the score {wrong[0]}; expected a finite "
-            "number. The network's answers are none: its parameters may have diverged."
-        )
-    to_input = np.asarray(to_input, np.float64)
-    slots = np.flatnonzero(np.asarray(poses.score) > 0)
-    to_original = invert_affine(to_input)
+    everybody = in_original_pixels(
+        instances,
+        to_input=np.asarray(to_input),
+        size=size,
+        person_stride=person_stride,
+        name=f"picture {image_id}",
+        mask_level=mask_level,
+    )
     common = {"image_id": int(image_id), "category_id": PERSON_CATEGORY}
     results = Results([], [])
-    for slot in slots:
-        score = round(float(poses.score[slot]), _DECIMALS)
-        points = apply_affine(
-            to_original, np.asarray(poses.keypoints[slot], np.float64)
-        )
-        confidence = np.asarray(poses.confidence[slot], np.float64)
-        rows = np.concatenate([points.round(3), confidence.round(3)[:, None]], axis=1)
-        mask = resample_mask(
-            np.asarray(instances.masks[slot]),
-            to_cell=to_input / person_stride,
-            size=size,
-            level=mask_level,
-        )
-        keypoints = rows.reshape(-1).tolist()
+    for found in everybody:
+        score = round(found.score, SCORE_DECIMALS)
+        keypoints = keypoint_triples(found.keypoints, found.confidence)
         results.keypoints.append({**common, "keypoints": keypoints, "score": score})
-        segmentation = encode_mask(mask)
+        segmentation = encode_mask(found.mask)
         results.segm.append({**common, "segmentation": segmentation, "score": score})
     return results
+
+
+def keypoint_triples(
+    keypoints: Float[np.ndarray, "K 2"], confidence: Float[np.ndarray, " K"]
+) -> list[float]:
+    """K times (x, y, confidence)."""
+    rows = np.concatenate([keypoints.round(3), confidence.round(3)[:, None]], axis=1)
+    return rows.reshape(-1).tolist()
 
 
 def resample_mask(

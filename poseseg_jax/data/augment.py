@@ -196,7 +196,7 @@ def warp_image(
     image: UInt8[np.ndarray, "h w 3"],
     to_image: Float[np.ndarray, "2 3"],
     to_input: Float[np.ndarray, "2 3"],
-    output: UInt8[np.ndarray, "side side 3"],
+    output: UInt8[np.ndarray, "_ _ 3"],
 ) -> None:
     """Writes a picture as the affine shows it; outside of it is PADDING.
 

@@ -92,7 +92,7 @@ def decode_picture(
     """`image` and `to_image` of a record's Sample; arguments and errors as there."""
     name = name_of(record)
     height, width = record["size"].tolist()
-    reduction = _possible_reduction(record["image"], shrink)
+    reduction = possible_reduction(record["image"], shrink)
     image = decode_image(record["image"], name=name, reduction=reduction)
     _check_size(image, -(-height // reduction), -(-width // reduction), name)
     return image, _TO_IMAGE[reduction]
@@ -131,7 +131,29 @@ def decode_image(
     return _decode(data, _COLOR_FLAGS[reduction], name, reduction=reduction)
 
 
-def _possible_reduction(data: bytes, shrink: float) -> int:
+def decode_checked(
+    data: bytes, header: Header, *, reduction: int = 1
+) -> tuple[UInt8[np.ndarray, "h w 3"], Float[np.ndarray, "2 3"]]:
+    """Decodes a JPEG or PNG file whose header was read; see `decode_image`.
+
+    Returns:
+      RGB pixels, and the affine that takes stored px there.
+
+    Raises:
+      ValueError: if the bytes are no whole picture. It lacks the name.
+    """
+    pixels = _decode_whole(data, _COLOR_FLAGS[reduction], header, reduction)
+    said = tuple(-(-side // reduction) for side in (header.height, header.width))
+    if pixels.shape[:2] != said:
+        raise ValueError(
+            f"decodes to {pixels.shape[0]} x {pixels.shape[1]} pixels (height x width) "
+            f"where its header says {said[0]} x {said[1]}; expected one picture"
+        )
+    return pixels, _TO_IMAGE[reduction]
+
+
+def possible_reduction(data: bytes, shrink: float) -> int:
+    """By how much a file may be reduced while it is decoded, to `shrink` at most."""
     # OpenCV reduces other formats by a ratio that is not exact, and with aliasing.
     if not data.startswith(_JPEG_MAGIC):
         return 1

@@ -50,6 +50,16 @@ class Header:
     jpeg_data: int = 0
 
 
+def is_jpeg(data: bytes) -> bool:
+    """Whether it begins like a JPEG file."""
+    return data.startswith(_JPEG)
+
+
+def is_png(data: bytes) -> bool:
+    """Whether it begins like a PNG file."""
+    return data.startswith(_PNG)
+
+
 def end_of_data(data: bytes, start: int) -> int:
     """Where a JPEG's picture data end that begin at `start`."""
     match = _MARKER.search(data, start)
@@ -66,9 +76,9 @@ def read_header(data: bytes) -> Header:
     """
     if not data:
         raise ValueError("empty, 0 bytes; expected a JPEG or PNG file")
-    if data.startswith(_JPEG):
+    if is_jpeg(data):
         header, held = _read_jpeg(data), len(data) * _JPEG_PIXELS_PER_BYTE
-    elif data.startswith(_PNG):
+    elif is_png(data):
         header, held = _read_png(data)
     else:
         kind = next((k for start, k in _OTHERS.items() if data.startswith(start)), "")

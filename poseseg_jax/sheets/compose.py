@@ -1,6 +1,7 @@
 """Whole sheets: a record as it is stored, a training sample with all its targets."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -68,20 +69,49 @@ def of_sample(sample: Sample) -> Labelled:
     )
 
 
-def sample_sheet(sample: Sample, title: str) -> Panel:
+@dataclass(frozen=True)
+class Words:
+    """What a sheet's blocks are called."""
+
+    input: str
+    anchors: str
+    mid: str
+    long: str
+
+
+ASKED = Words(
+    input="input, with the people map, boxes and keypoints",
+    anchors="Heatmap and short offsets: discs, hatched where the heatmap is not asked; "
+    "lines lead from cells to the anchor",
+    mid="asked where tinted, around the first anchor; lines lead to the second",
+    long="Long offsets: asked where tinted, as strongly as people who have the anchor "
+    "cover the cell; lines lead to it, between two owners to the mean",
+)
+SAID = Words(
+    input="input, with the people who were found",
+    anchors="Heatmap and short offsets: lines lead from cells that believe in the "
+    "anchor to where they say it is",
+    mid="drawn where the first anchor's heatmap is; lines lead to where the second is "
+    "said to be",
+    long="Long offsets, drawn where there are people: lines lead from cells to where "
+    "they say that their person's anchor is",
+)
+
+
+def sample_sheet(sample: Sample, title: str, *, words: Words = ASKED) -> Panel:
     """An input with its labels, then every target map drawn over it."""
     side = _panel_side(sample)
     middle = side * _PANELS_PER_ROW // 5  # five of them are as wide as nine
     overviews = page.grid(_overviews(sample, middle), 3)
     input_panel = page.titled(
         draw_labels(of_sample(sample), side=overviews.shape[0] - 20),
-        "input, with the people map, boxes and keypoints",
+        words.input,
     )
     blocks = [
         page.titled(page.row([input_panel, overviews]), title, size=18),
-        _anchor_block(sample, side),
-        _mid_block(sample, side),
-        _long_block(sample, side),
+        _anchor_block(sample, side, words),
+        _mid_block(sample, side, words),
+        _long_block(sample, side, words),
     ]
     width = max(block.shape[1] for block in blocks)
     legend = page.legend([*legend_entries(), *_map_entries()], width)
@@ -114,20 +144,19 @@ def _overviews(sample: Sample, side: int) -> list[Panel]:
     return [page.titled(panel, title) for title, panel in panels.items()]
 
 
-def _anchor_block(sample: Sample, side: int) -> Panel:
+def _anchor_block(sample: Sample, side: int, words: Words) -> Panel:
     panels = {
         _name(anchor): maps.heatmap_panel(sample, anchor, side=side)
         for anchor in range(NUM_ANCHORS)
     }
     return _block(
-        "Heatmap and short offsets: discs, hatched where the heatmap is not asked; "
-        "lines lead from cells to the anchor",
+        words.anchors,
         panels,
         nowhere=[],
     )
 
 
-def _mid_block(sample: Sample, side: int) -> Panel:
+def _mid_block(sample: Sample, side: int, words: Words) -> Panel:
     skeleton = sample.representation.skeleton
     counts = np.asarray(sample.targets.edge).any((0, 1))
     names = [f"{abbreviation(a)} to {abbreviation(b)}" for a, b in skeleton.edges]
@@ -137,22 +166,20 @@ def _mid_block(sample: Sample, side: int) -> Panel:
     }
     return _block(
         f'Mid offsets of the {skeleton.num_edges} edges of the skeleton "'
-        f'{skeleton.name}": asked where tinted, around the first anchor; lines lead '
-        "to the second",
+        f'{skeleton.name}": {words.mid}',
         panels,
         nowhere=[name for name in names if name not in panels],
     )
 
 
-def _long_block(sample: Sample, side: int) -> Panel:
+def _long_block(sample: Sample, side: int, words: Words) -> Panel:
     counts = np.asarray(sample.targets.owned).any((0, 1))
     panels = {
         _name(anchor): maps.long_panel(sample, anchor, side=side)
         for anchor in np.flatnonzero(counts).tolist()
     }
     return _block(
-        "Long offsets: asked where tinted, as strongly as people who have the anchor "
-        "cover the cell; lines lead to it, between two owners to the mean",
+        words.long,
         panels,
         nowhere=[abbreviation(a) for a in np.flatnonzero(~counts).tolist()],
     )
