@@ -141,15 +141,11 @@ def evaluate(
     trained = inference.restore(workdir, step=step, best=best)
     settings = changes_lib.with_changes(trained.settings, changes or {})
     devices.check_split("eval", settings.eval.batch_size)
-    _log.info(
-        "Evaluating step %d of %s, devices: %d",
-        *(trained.step, workdir, jax.device_count()),
-    )
+    _log.info("Evaluating step %d of %s", trained.step, workdir)
+    _log.info("Devices: %d", jax.device_count())
     prepared = _prepare(settings, annotations, images)
     start = time.monotonic()
-    detect = inference.make_detect(settings)
-    variables = jax.device_put(trained.variables, devices.everywhere())
-    found, ms_per_image = run_split(detect, variables, prepared, settings)
+    found, ms_per_image = _find(trained.variables, prepared, settings)
     seconds = time.monotonic() - start
     judged = judge(found, prepared.val_annotations)
     metrics = judged.scores | {
@@ -170,6 +166,13 @@ def evaluate(
     if not judged.matches:
         _log.warning("%s has no annotations: nothing is scored.", annotations)
     return metrics
+
+
+def _find(
+    variables: Variables, prepared: Prepared, settings: Settings
+) -> tuple[Results, float | None]:
+    variables = jax.device_put(variables, devices.everywhere())
+    return run_split(inference.make_detect(settings), variables, prepared, settings)
 
 
 def _prepare(

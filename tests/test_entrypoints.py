@@ -171,7 +171,7 @@ def test_evaluate_is_a_command(ground, tmp_path):
     assert f"Evaluating step 2 of {ground.finished}" in done.stderr
     if env["JAX_PLATFORMS"] == "cpu":
         cores = min(os.cpu_count() or 1, 2)  # two pictures each, of a batch of four
-        assert f"devices: {cores}" in done.stderr
+        assert f"Devices: {cores}" in done.stderr
     assert done.stdout.startswith("Scores x 100 of step 2 on the run's validation")
     metrics = (tmp_path / "metrics.json").read_text()
     assert '"eval/step": 2' in metrics
