@@ -1,5 +1,7 @@
 """How fast things are, each beside a reference that is measured in the same run.
 
+And, in coverage.py, how often intervals hold what they say.
+
     python -m benchmarks                    all of them, as tables and benchmarks.json
     python -m benchmarks.loader --help      one of them
 

@@ -1,6 +1,5 @@
 """One run as a process of its own: the command that anybody could type, and its end."""
 
-import ctypes
 import functools
 import hashlib
 import importlib.metadata
@@ -26,7 +25,11 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 RECORD_FILE = "run.json"
 LOG_FILE = "log.txt"
 _PACKAGES = ("jax", "flax", "optax", "numpy", "pycocotools")
-_PR_SET_PDEATHSIG = 1  # of Linux' prctl
+# What is asked of Linux (PR_SET_PDEATHSIG, SIGTERM) holds for what comes instead, too.
+_TIED = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); "
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
 
 State = Literal["finished", "begun", "failed", "new"]
 
@@ -164,14 +167,13 @@ class Process:
         self._log = (run.workdir / LOG_FILE).open("a")
         self._log_before = self._log.tell()
         self._process = subprocess.Popen(
-            words,
+            tied(words),
             env=place.environment,
             stdout=self._log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             # Ctrl-C is for this program, which tells its runs itself.
             start_new_session=True,
-            preexec_fn=end_with_parent if sys.platform == "linux" else None,
         )
 
     @property
@@ -207,12 +209,14 @@ class Process:
         return f": {lines[-1][-500:]}" if lines else ", and it said nothing"
 
 
-def end_with_parent() -> None:
-    """Asks Linux to end this process, as by `kill`, when the one that started it dies.
+def tied(words: list[str]) -> list[str]:
+    """A command that Linux ends, as by `kill`, when the process that started it dies.
 
-    The runner could not tell its runs if it was killed itself.
+    A runner that is killed itself could not tell its runs.
     """
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if sys.platform != "linux":
+        return words
+    return [sys.executable, "-c", _TIED, *words]
 
 
 def _record(run: Run) -> dict[str, Any]:

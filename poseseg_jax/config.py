@@ -10,11 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from poseseg_jax import checks
-from poseseg_jax.coco.annotations import ON_ERROR
+from poseseg_jax import checks, ranges
 from poseseg_jax.data.augment import AugmentSettings
-from poseseg_jax.data.bias import HEAD_COUNTS, REDUCED_BY, check_reduction
-from poseseg_jax.data.labels import LABELS
 from poseseg_jax.data.prepared import DataSettings
 from poseseg_jax.decode.settings import DecodeSettings
 from poseseg_jax.fields import check_names
@@ -22,9 +19,8 @@ from poseseg_jax.geometry import check_side
 from poseseg_jax.losses import LossSettings
 from poseseg_jax.models import poseseg
 from poseseg_jax.models.poseseg import ModelSettings
-from poseseg_jax.representation import MASKS, Representation
+from poseseg_jax.representation import Representation
 from poseseg_jax.skeleton import SKELETONS
-from poseseg_jax.structs import MAX_PEOPLE
 
 
 @dataclass(frozen=True)
@@ -122,64 +118,6 @@ GROUPS: dict[str, type] = {
 _NAMES = tuple(field.name for field in dataclasses.fields(Settings))
 
 
-_CHOICES: dict[str, tuple[Any, ...]] = {
-    "data.reduction_by": REDUCED_BY,
-    "data.head_count": HEAD_COUNTS,
-    "data.on_error": ON_ERROR,
-    "data.labels": LABELS,
-    "representation.masks": MASKS,
-    "optim.name": ("adamw", "sgd"),
-    "optim.schedule": ("cosine", "constant"),
-    "init.what": ("backbone", "all", "nothing"),
-}
-
-_AT_LEAST = {
-    "representation.radius": 1,
-    "representation.body_sigma": 1e-3,
-    "train.seed": 0,
-    "data.embedded_train": 1,
-    "data.embedded_val": 1,
-    "train.num_steps": 1,
-    "train.batch_size": 1,
-    "train.log_every": 1,
-    "checkpoint.every_steps": 1,
-    "checkpoint.keep": 1,
-    "eval.every_steps": 0,
-    "eval.zoom": 0.1,
-    "eval.batch_size": 1,
-    "eval.overlays": 0,
-    "eval.worst": 0,
-    "optim.learning_rate": 0,
-    "optim.warmup_steps": 0,
-    "optim.weight_decay": 0,
-    "optim.clip": 0,
-    "optim.reference_batch_size": 0,
-    "optim.backbone_rate": 0,
-    "optim.layer_decay": 0,
-    "optim.freeze_stages": 0,
-    "optim.accumulate_steps": 1,
-    "init.step": 0,
-    "init.distill_weight": 0,
-    "decode.peak_threshold": 1e-6,
-    "decode.peaks_per_anchor": 1,
-    "decode.max_people": 1,
-    "decode.suppression_radius": 0.01,
-    "decode.center_stride": 1,
-    "decode.center_radius": 0,
-    "decode.center_radius_min": 0,
-    "decode.center_scale": 0,
-    "decode.snap_radius": 0,
-    "decode.refine_steps": 0,
-    "decode.found_threshold": 1e-6,
-    "decode.body_weight": 0,
-    "decode.mask_threshold": 0.01,
-    "data.order_seed": 0,
-    "data.max_people": 1,
-    "data.num_workers": 0,
-    **{f"loss.{field.name}": 0 for field in dataclasses.fields(LossSettings)},
-}
-
-
 def parse(config: Mapping[str, Any]) -> Settings:
     """The checked settings of a config.
 
@@ -214,7 +152,7 @@ def check(settings: Settings) -> None:
     """Refuses settings that make no sense; errors as of `parse`."""
     poseseg.build(settings.model, settings.representation)
     check_side(settings.train.image_size, poseseg.largest_stride(settings.model))
-    _check_values(settings)
+    ranges.check_values(functools.partial(_value_of, settings))
     checks.check_read(
         settings.model,
         freeze_stages=settings.optim.freeze_stages,
@@ -281,31 +219,3 @@ def _check_beginning(settings: Settings) -> None:
 def _value_of(settings: Settings, name: str) -> Any:
     group, field = name.split(".")
     return getattr(getattr(settings, group), field)
-
-
-def _check_values(settings: Settings) -> None:
-    """What can be said of a field alone."""
-    value_of = functools.partial(_value_of, settings)
-    check_reduction(settings.data.reduction)
-    for name, choices in _CHOICES.items():
-        if value_of(name) not in choices:
-            raise ValueError(f"{name} is {value_of(name)!r}; there are {choices}.")
-    for name, smallest in _AT_LEAST.items():
-        if not smallest <= value_of(name) < float("inf"):
-            raise ValueError(
-                f"{name} is {value_of(name)}; it must be at least {smallest}."
-            )
-    scales = settings.eval.scales
-    numbers = [s for s in scales if isinstance(s, int | float) and 0.1 <= s < 100]
-    if not scales or len(numbers) < len(scales):
-        raise ValueError(
-            f"eval.scales is {scales}; it must name one scale or more, 0.1 to 100."
-        )
-    for name in ("optim.ema", "optim.momentum"):
-        if not 0 <= value_of(name) < 1:
-            raise ValueError(f"{name} is {value_of(name)}; it must be in [0, 1).")
-    if settings.data.max_people > MAX_PEOPLE:
-        raise ValueError(
-            f"data.max_people is {settings.data.max_people}; a people map has codes "
-            f"for {MAX_PEOPLE} at most."
-        )

@@ -42,8 +42,15 @@ def run_split(
 ) -> tuple[Results, float | None]:
     """Finds the people of every picture of the validation split.
 
-    The device works on the next batch while the host writes the last one's masks. Of
-    several hosts each has its part of every batch, and all have all results.
+    The device works on the next batch while the host writes the last one's masks. Every
+    batch is split over all devices. Of several hosts each has its part of it, and all
+    have all results.
+
+    Args:
+      detect: of `inference.make_detect`.
+      variables: on all devices.
+      prepared: the data.
+      settings: of the run; `eval.batch_size` divides over the devices.
 
     Returns:
       The results, and milliseconds for a picture: from the first batch's end, with
@@ -89,7 +96,7 @@ def _ahead(
     """Starts the next batch before it hands out the one before."""
     waiting = None
     for batch in batches:
-        started = (batch, detect(variables, batch.image))
+        started = (batch, detect(variables, devices.put(batch.image)))
         if waiting is not None:
             yield waiting
         waiting = started
@@ -124,19 +131,21 @@ def evaluate(
       The metrics, as in metrics.json.
 
     Raises:
-      ValueError: if the workdir cannot be used, or for data that are broken.
+      ValueError: if the workdir cannot be used, for data that are broken, or for a
+        batch that does not divide over the devices.
     """
     if (annotations is None) != (images is None):
         raise ValueError("Give --annotations and --images together, or neither.")
     if resamples < 0:
         raise ValueError(f"--bootstrap is {resamples}; expected draws, 0 or more.")
     trained = inference.restore(workdir, step=step, best=best)
-    _log.info("Evaluating step %d of %s", trained.step, workdir)
     settings = changes_lib.with_changes(trained.settings, changes or {})
+    devices.check_split("eval", settings.eval.batch_size)
+    _log.info("Evaluating step %d of %s", trained.step, workdir)
+    _log.info("Devices: %d", jax.device_count())
     prepared = _prepare(settings, annotations, images)
     start = time.monotonic()
-    detect = inference.make_detect(settings)
-    found, ms_per_image = run_split(detect, trained.variables, prepared, settings)
+    found, ms_per_image = _find(trained.variables, prepared, settings)
     seconds = time.monotonic() - start
     judged = judge(found, prepared.val_annotations)
     metrics = judged.scores | {
@@ -157,6 +166,13 @@ def evaluate(
     if not judged.matches:
         _log.warning("%s has no annotations: nothing is scored.", annotations)
     return metrics
+
+
+def _find(
+    variables: Variables, prepared: Prepared, settings: Settings
+) -> tuple[Results, float | None]:
+    variables = jax.device_put(variables, devices.everywhere())
+    return run_split(inference.make_detect(settings), variables, prepared, settings)
 
 
 def _prepare(
@@ -192,6 +208,12 @@ def _step(word: str | None) -> int | None:
     return int(word)
 
 
+def _use_every_core(workdir: Path, changes: Mapping[str, Any]) -> None:
+    """As training does, so that its times for a picture compare with this command's."""
+    settings = changes_lib.with_changes(inference.read_settings(workdir), changes)
+    devices.use_every_core(settings.eval.batch_size)
+
+
 def _main(_) -> None:
     speak()
     given = flags.FLAGS
@@ -201,6 +223,7 @@ def _main(_) -> None:
         words += [] if given.flip is None else [f"eval.flip={given.flip}"]
         words += [f"eval.scales={given.scales}"] if given.scales else []
         changes = changes_lib.read(words)
+        _use_every_core(Path(given.workdir), changes)
         with full_disk_explained(output, "Make room, and give the same command again."):
             metrics = evaluate(
                 Path(given.workdir),

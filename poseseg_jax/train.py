@@ -304,7 +304,7 @@ class _Training:
 
         def interruptible(variables: Any, images: Any) -> Any:
             self._interruption.heed(hosts.largest(self._interruption.asked))
-            return detect(variables, devices.put(images))
+            return detect(variables, images)
 
         return interruptible
 

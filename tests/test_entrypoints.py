@@ -165,11 +165,17 @@ def test_evaluate_is_a_command(ground, tmp_path):
     flags = [f"--workdir={ground.finished}", f"--output={tmp_path}", "--step=2"]
     flags += ["--bootstrap=2", "--scales=0.5", "--noflip"]
     flags += ["--set=decode.max_people=1", "--set=eval.overlays=1"]
-    done = documented.run("poseseg_jax.evaluate", *flags, env=ground.environment())
+    env = ground.environment()
+    for said in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS"):
+        env.pop(said, None)
+    done = documented.run("poseseg_jax.evaluate", *flags, env=env)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^AP +0\.0 \[0\.0, ", done.stdout, re.M)
     assert f"files in {tmp_path}" in done.stderr
     assert f"Evaluating step 2 of {ground.finished}" in done.stderr
+    if env["JAX_PLATFORMS"] == "cpu":
+        cores = min(os.cpu_count() or 1, 2)  # two pictures each, of a batch of four
+        assert f"Devices: {cores}" in done.stderr
     assert done.stdout.startswith("Scores x 100 of step 2 on the run's validation")
     metrics = (tmp_path / "metrics.json").read_text()
     assert '"eval/step": 2' in metrics

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -19,7 +21,13 @@ from poseseg_jax.data import pipeline
 from poseseg_jax.data.prepared import prepare
 from poseseg_jax.structs import Instances, Poses
 from tests import tiny_run
-from tests.tiny_run import NUM_STEPS, NUM_TRAIN, NUM_VAL, all_files, read_state
+from tests.tiny_run import (
+    NUM_STEPS,
+    NUM_TRAIN,
+    NUM_VAL,
+    all_files,
+    read_state,
+)
 
 RESULTS = ("results_keypoints.json", "results_segm.json")
 STRIDE = 2  # of the masks, input px per cell
@@ -49,6 +57,52 @@ def test_evaluation_gives_again_what_training_ended_with(ground, tmp_path):
     for name in again.keys() - {"metrics.json"}:
         assert again[name] == before[name], name
     assert all_files(ground.finished) == before
+
+
+ON_TWO = """
+import sys
+from pathlib import Path
+import jax
+from poseseg_jax import evaluate
+finished, output = map(Path, sys.argv[1:])
+try:
+    evaluate.evaluate(finished, output=output, changes={"eval.batch_size": 3})
+except ValueError as error:
+    print(error)
+put = jax.device_put
+def watched(values, place):
+    there = put(values, place)
+    if getattr(there, "dtype", "") == "uint8":
+        print({shard.data.shape for shard in there.addressable_shards})
+    return there
+jax.device_put = watched
+evaluate.evaluate(finished, output=output)
+"""
+
+
+def test_two_devices_find_what_one_finds(ground, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", ON_TWO, str(ground.finished), str(tmp_path)],
+        env=ground.environment(JAX_PLATFORMS="cpu", JAX_NUM_CPU_DEVICES="2"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    refusal, *shards = done.stdout.splitlines()
+    assert "eval.batch_size 3 does not divide over 2 devices: take 2 or 4" in refusal
+    side = config_lib.parse(ground.config()).eval_image_size
+    assert shards == [f"{{(2, {side}, {side}, 3)}}"]
+    found, expected = map(read_metrics, (tmp_path, ground.finished))
+    assert scores_in(found) == pytest.approx(scores_in(expected), abs=1e-3)
+    people, alone = (
+        json.loads((folder / RESULTS[0]).read_text())
+        for folder in (tmp_path, ground.finished)
+    )
+    assert len(people) == len(alone) > 0
+    for one, other in zip(people, alone, strict=True):
+        assert one["image_id"] == other["image_id"]
+        assert one["keypoints"] == pytest.approx(other["keypoints"], abs=0.02)
 
 
 def test_a_run_stays_finished_when_it_is_evaluated(ground, monkeypatch, tmp_path):

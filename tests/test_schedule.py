@@ -196,8 +196,11 @@ def test_interrupted_it_ends_its_runs(tmp_path, monkeypatch):
 
 _STARTER = """
 import subprocess, sys, time
-from experiments.launch import end_with_parent
-child = subprocess.Popen(["sleep", "60"], preexec_fn=end_with_parent)
+from experiments.launch import tied
+program = "import time; print('ready', flush=True); time.sleep(60)"
+words = tied([sys.executable, "-c", program])
+child = subprocess.Popen(words, stdout=subprocess.PIPE)
+child.stdout.readline()
 print(child.pid, flush=True)
 time.sleep(60)
 """
