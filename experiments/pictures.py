@@ -18,7 +18,8 @@ Names = Mapping[str, str]
 
 _INTERVAL = "95 % interval"
 _PARTS = {"all pictures": "{}/AP"} | {
-    f"{name.split('_')[1]} people": f"crowd/{name}/{{}}/AP" for name in PEOPLE_BUCKETS
+    f"{count} {'person' if count == '1' else 'people'}": f"crowd/people_{count}/{{}}/AP"
+    for count in (name.split("_")[1] for name in PEOPLE_BUCKETS)
 }
 
 
