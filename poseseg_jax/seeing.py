@@ -182,11 +182,16 @@ def see_video(job: Job, place: int, source: Input, first_id: int) -> None:
             _write_down(job, look, people, names)
             return canvases
 
-        for canvases in _finished(job, looks(), finish, is_live=is_camera):
-            for kind, canvas in canvases.items():
-                add = recorders[kind].add_live if is_camera else recorders[kind].add
-                add(canvas)
-            job.advance()
+        try:
+            for canvases in _finished(job, looks(), finish, is_live=is_camera):
+                for kind, canvas in canvases.items():
+                    add = recorders[kind].add_live if is_camera else recorders[kind].add
+                    add(canvas)
+                job.advance()
+        except KeyboardInterrupt:
+            if not is_camera:
+                raise
+            _log.info("Interrupted: this is the end of what %s saw.", source)
     if problem := frames.problem():
         _leave_out(job, source, problem)
 
@@ -199,14 +204,11 @@ def _finished(
     is_live: bool,
 ) -> Iterator[R]:
     """Of a camera one after the other: what is ahead would be seen too late."""
-    if not is_live:
-        yield from ahead(job.pool, finish, job.predictor.find(looks))
-        return
-    try:
+    if is_live:
         for look in looks:
             yield from map(finish, job.predictor.find([look]))
-    except KeyboardInterrupt:
-        _log.info("Interrupted: this is the end of what the camera saw.")
+    else:
+        yield from ahead(job.pool, finish, job.predictor.find(looks))
 
 
 def ahead(
