@@ -5,8 +5,7 @@
 Drawn pictures of mixed sizes and shapes, JPEG files, go through `predict` as the
 command does it, and their inputs through the network and its decoder alone. Then every
 stage is timed by itself, one picture after the other in one thread; its ratio is its
-share of their sum. Without a workdir, the network has random weights and finds what it
-finds.
+share of their sum. Without a workdir, the network has random weights, and finds nobody.
 """
 
 import statistics

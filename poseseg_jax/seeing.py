@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from poseseg_jax import visualize
+from poseseg_jax.colors import Colors
 from poseseg_jax.data.named import Input
 from poseseg_jax.data.photos import of_pixels, open_photo
 from poseseg_jax.data.videos import Frames, Recorder
@@ -122,14 +123,12 @@ def see_pictures(job: Job, inputs: Sequence[tuple[int, Input, int]]) -> None:
                 job.advance()
 
     def finish(found: tuple[Look, Instances]) -> None:
-        look, people, canvases = _drawn(job, found)
-        files = {
-            f"{name}_{kind}.png": canvas
-            for name in [look.tag.image["name"]]
-            for kind, canvas in canvases.items()
-        }
+        look, people = found[0], job.predictor.people(*found)
+        name = look.tag.image["name"]
+        canvases = _drawn(job, look, people)
+        files = {f"{name}_{kind}.png": canvas for kind, canvas in canvases.items()}
         if job.wishes.maps:
-            files[f"{look.tag.image['name']}_maps.png"] = _map_sheet(job, *found)
+            files[f"{name}_maps.png"] = _map_sheet(job, *found)
         for name, canvas in files.items():
             visualize.write_png(job.output / name, canvas)
         _write_down(job, look, people, list(files))
@@ -166,47 +165,60 @@ def see_video(job: Job, place: int, source: Input, first_id: int) -> None:
             for kind in job.wishes.drawings
         }
 
-        def looks() -> Iterator[Look]:
-            for count, (number, frame) in enumerate(frames):
-                photo = of_pixels(frame, f"{source}, frame {number}")
-                canvas = photo.reduced(job.wishes.max_side) if recorders else None
-                scene = _scene(
-                    (place, number), source, photo.size, first_id + count, canvas
-                )
-                scene.image["frame"] = scene.common["frame"] = number
-                yield job.predictor.look(photo, tag=scene)
-
-        def finish(found: tuple[Look, Instances]) -> dict[str, Canvas]:
-            look, people, canvases = _drawn(job, found)
-            names = [f"{source.name}_{kind}.mp4" for kind in canvases]
-            _write_down(job, look, people, names)
-            return canvases
-
-        for canvases in _finished(job, looks(), finish, is_live=is_camera):
-            for kind, canvas in canvases.items():
-                add = recorders[kind].add_live if is_camera else recorders[kind].add
-                add(canvas)
-            job.advance()
+        looks = _looks_of(job, place, source, first_id, frames)
+        try:
+            for canvases in _drawn_in_order(job, looks, source.name, is_live=is_camera):
+                for kind, canvas in canvases.items():
+                    add = recorders[kind].add_live if is_camera else recorders[kind].add
+                    add(canvas)
+                job.advance()
+        except KeyboardInterrupt:
+            if not is_camera:
+                raise
+            _log.info("Interrupted: this is the end of what %s saw.", source)
     if problem := frames.problem():
         _leave_out(job, source, problem)
 
 
-def _finished(
-    job: Job,
-    looks: Iterator[Look],
-    finish: Callable[[tuple[Look, Instances]], R],
-    *,
-    is_live: bool,
-) -> Iterator[R]:
+def _looks_of(
+    job: Job, place: int, source: Input, first_id: int, frames: Frames
+) -> Iterator[Look]:
+    for count, (number, frame) in enumerate(frames):
+        photo = of_pixels(frame, f"{source}, frame {number}")
+        canvas = photo.reduced(job.wishes.max_side) if job.wishes.drawings else None
+        scene = _scene((place, number), source, photo.size, first_id + count, canvas)
+        scene.image["frame"] = scene.common["frame"] = number
+        yield job.predictor.look(photo, tag=scene)
+
+
+def _drawn_in_order(
+    job: Job, looks: Iterator[Look], name: str, *, is_live: bool
+) -> Iterator[dict[str, Canvas]]:
     """Of a camera one after the other: what is ahead would be seen too late."""
-    if not is_live:
-        yield from ahead(job.pool, finish, job.predictor.find(looks))
-        return
-    try:
+    colors = Colors()
+
+    def people(found: tuple[Look, Instances]) -> tuple[Look, list[Person]]:
+        return found[0], job.predictor.people(*found)
+
+    def colored(
+        seen: Iterable[tuple[Look, list[Person]]],
+    ) -> Iterator[tuple[Look, list[Person], list[int]]]:
+        for look, people in seen:
+            yield look, people, colors.of([person.box for person in people])
+
+    def finish(seen: tuple[Look, list[Person], list[int]]) -> dict[str, Canvas]:
+        canvases = _drawn(job, *seen)
+        drawn = [f"{name}_{kind}.mp4" for kind in canvases]
+        _write_down(job, *seen[:2], drawn)
+        return canvases
+
+    if is_live:
         for look in looks:
-            yield from map(finish, job.predictor.find([look]))
-    except KeyboardInterrupt:
-        _log.info("Interrupted: this is the end of what the camera saw.")
+            seen = map(people, job.predictor.find([look]))
+            yield from map(finish, colored(seen))
+    else:
+        seen = ahead(job.pool, people, job.predictor.find(looks))
+        yield from ahead(job.pool, finish, colored(seen))
 
 
 def ahead(
@@ -240,15 +252,14 @@ def _scene(
 
 
 def _drawn(
-    job: Job, found: tuple[Look, Instances]
-) -> tuple[Look, list[Person], dict[str, Canvas]]:
-    look, instances = found
-    people = job.predictor.people(look, instances)
+    job: Job, look: Look, people: Sequence[Person], colors: Sequence[int] | None = None
+) -> dict[str, Canvas]:
     canvas: Canvas | None = look.tag.canvas
     if canvas is None:
-        return look, people, {}
-    drawn = {kind: draw(kind, canvas, people) for kind in job.wishes.drawings}
-    return look, people, drawn
+        return {}
+    return {
+        kind: draw(kind, canvas, people, colors=colors) for kind in job.wishes.drawings
+    }
 
 
 def _map_sheet(job: Job, look: Look, instances: Instances) -> Canvas:

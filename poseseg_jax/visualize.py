@@ -273,7 +273,7 @@ def _add_poses(
         if not is_found.any():
             continue
         extent = np.ptp(points[is_found], axis=0).max()
-        width = int(np.clip(extent / 60, 1, max(2, max(canvas.shape[:2]) / 200)))
+        width = int(np.clip(extent / 60, 1, max(2, max(canvas.shape[:2]) / 160)))
         _add_limbs(canvas, points, is_found, hue, width)
         for joint in np.flatnonzero(is_found):
             is_sure = bool(trust[joint] >= sure)
@@ -316,7 +316,7 @@ def _add_joint(
     rings = (
         [(radius + 1, _RIM), (radius, _WHITE), (radius - 1, _color(hue))]
         if is_sure
-        else [(radius + 1, _color(hue, 0.3)), (radius - 0.5, _RIM)]
+        else [(radius + 1, _color(hue, 0.3)), (max(radius * 0.6, radius - 2), _RIM)]
     )
     for size, color in rings:
         at, reach = _fixed(point), round(size * 2**_SUBPIXEL_BITS)

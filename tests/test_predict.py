@@ -1,6 +1,7 @@
 """The command finds people in what it is given, and says what it could not read."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -108,6 +109,20 @@ def test_a_large_picture_is_drawn_smaller_and_described_in_its_own_pixels(
     assert cv2.imread(str(tmp_path / "out" / "a_joint.png")).shape == (450, 600, 3)
     sizes = {tuple(e["segmentation"]["size"]) for e in read(tmp_path / "out")}
     assert sizes == {(900, 1200)}
+
+
+def test_the_example_of_the_readme_runs(predictor, pictures, monkeypatch, capsys):
+    readme = (documented.REPOSITORY / "README.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    (pictures / "a" / "1.jpg").rename(pictures / "photo.jpg")
+    (pictures / "b" / "1.jpg").rename(pictures / "other.jpg")
+    monkeypatch.chdir(pictures)
+    monkeypatch.setattr(Predictor, "from_workdir", lambda workdir: predictor)
+    space = {}
+    exec(example, space)
+    assert "nose at" in capsys.readouterr().out
+    assert len(space["everybody"]) == 2
+    assert space["entry"]["image_id"] == 1
 
 
 def write_video(path, count):

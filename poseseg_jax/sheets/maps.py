@@ -116,9 +116,9 @@ def _main_owner(sample: Sample, anchor: int) -> Int[np.ndarray, "h w"]:
     """Of the owners of a cell who have the anchor, the row of who has most of it."""
     stride, picture = sample.representation.map_stride, sample.picture
     rows, shares = map(np.asarray, occupancy.owners(picture.people, stride=stride))
-    has = np.ones(len(picture.box), bool)
+    has = np.ones(len(picture.box) + 1, bool)  # the last is nobody, row -1
     if anchor != CENTER:
-        has = np.asarray(picture.visibility)[:, anchor] > 0
+        has[:-1] = np.asarray(picture.visibility)[:, anchor] > 0
     main = np.argmax(shares * has[rows], axis=-1)
     return np.take_along_axis(rows, main[..., None], axis=-1)[..., 0]
 
