@@ -253,10 +253,9 @@ def _add_masks(
         mask = part.repeat(zoom, axis=0).repeat(zoom, axis=1)
         corner = (left * zoom, top * zoom)
         region = canvas[corner[1] :, corner[0] :][: mask.shape[0], : mask.shape[1]]
-        tinted = region[mask] * np.float32(1 - _FILL) + np.array(
-            color, np.float32
-        ) * np.float32(_FILL)
-        region[mask] = tinted.round().astype(np.uint8)
+        paint = np.broadcast_to(np.array(color, np.uint8), region.shape)
+        tinted = cv2.addWeighted(region, 1 - _FILL, np.array(paint), _FILL, 0)
+        np.copyto(region, tinted, where=mask[..., None])
         outlines, _ = cv2.findContours(
             mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=corner
         )
