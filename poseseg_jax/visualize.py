@@ -243,11 +243,21 @@ def _add_masks(
     width = max(1, round(max(canvas.shape[:2]) / 400))
     for slot in _from_worst(score):
         color = _color(colors[slot] if colors else slot)
-        mask = np.asarray(masks[slot]).repeat(zoom, axis=0).repeat(zoom, axis=1)
-        tinted = canvas[mask] * (1 - _FILL) + np.array(color) * _FILL
-        canvas[mask] = tinted.round().astype(np.uint8)
+        whole = np.asarray(masks[slot])
+        rows, columns = (np.flatnonzero(whole.any(axis)) for axis in (1, 0))
+        if not len(rows):
+            continue
+        # All work is on the part of the picture where the person is.
+        top, left = int(rows[0]), int(columns[0])
+        part = whole[top : rows[-1] + 1, left : columns[-1] + 1]
+        mask = part.repeat(zoom, axis=0).repeat(zoom, axis=1)
+        corner = (left * zoom, top * zoom)
+        region = canvas[corner[1] :, corner[0] :][: mask.shape[0], : mask.shape[1]]
+        paint = np.broadcast_to(np.array(color, np.uint8), region.shape)
+        tinted = cv2.addWeighted(region, 1 - _FILL, np.array(paint), _FILL, 0)
+        np.copyto(region, tinted, where=mask[..., None])
         outlines, _ = cv2.findContours(
-            mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
+            mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=corner
         )
         if mask.sum() >= _RIMMED_MASK:
             cv2.drawContours(canvas, outlines, -1, _RIM, width + 2, cv2.LINE_AA)
