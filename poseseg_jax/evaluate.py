@@ -200,14 +200,6 @@ def _of_training(path: Path, step: int) -> Scores:
     return {key: metrics[key] for key in metrics if key.startswith("train/")}
 
 
-def _step(word: str | None) -> int | None:
-    if word is None or word == "best":
-        return None
-    if not word.isdecimal():
-        raise ValueError(f'--step is {word!r}; expected a number, or "best"')
-    return int(word)
-
-
 def _use_every_core(workdir: Path, changes: Mapping[str, Any]) -> None:
     """As training does, so that its times for a picture compare with this command's."""
     settings = changes_lib.with_changes(inference.read_settings(workdir), changes)
@@ -230,7 +222,7 @@ def _main(_) -> None:
                 annotations=Path(given.annotations) if given.annotations else None,
                 images=Path(given.images) if given.images else None,
                 output=output,
-                step=_step(given.step),
+                step=inference.read_step(given.step),
                 best=given.step == "best",
                 resamples=given.bootstrap,
                 changes=changes,

@@ -138,6 +138,22 @@ def restore(workdir: Path, *, step: int | None = None, best: bool = False) -> Tr
     return Trained(settings, {"params": params, "batch_stats": batch_stats}, step)
 
 
+def read_step(word: str | None) -> int | None:
+    """`step` of `restore`, as it is written on a command line.
+
+    Args:
+      word: a number; "best" and None name no step.
+
+    Raises:
+      ValueError: for anything else.
+    """
+    if word is None or word == "best":
+        return None
+    if not word.isdecimal():
+        raise ValueError(f'--step is {word!r}; expected a number, or "best"')
+    return int(word)
+
+
 def latest_step(workdir: Path) -> int:
     """The last step that a workdir has a checkpoint of.
 

@@ -19,9 +19,11 @@ from pathlib import Path
 from absl import app, flags
 from tqdm import tqdm
 
+from poseseg_jax import changes
 from poseseg_jax.data import named
 from poseseg_jax.data.named import Input
 from poseseg_jax.disk import full_disk_explained
+from poseseg_jax.inference import read_step
 from poseseg_jax.logbook import speak
 from poseseg_jax.predictions import DRAWINGS, Predictions, ids_of
 from poseseg_jax.predictor import MIN_SCORE, Predictor
@@ -105,19 +107,8 @@ def find_inputs(
     return inputs, wrong
 
 
-def _numbers(words: list[str] | None) -> tuple[float, ...] | None:
-    try:
-        return tuple(float(word) for word in words) if words else None
-    except ValueError:
-        raise ValueError(f"--scales is {words}; expected numbers, as 0.8,1") from None
-
-
-def _step(word: str | None) -> int | None:
-    if word is None or word == "best":
-        return None
-    if not word.isdecimal():
-        raise ValueError(f'--step is {word!r}; expected a number, or "best"')
-    return int(word)
+def _scales(text: str | None) -> tuple[float, ...] | None:
+    return changes.read([f"eval.scales={text}"])["eval.scales"] if text else None
 
 
 def _main(words: list[str]) -> None:
@@ -137,10 +128,10 @@ def _main(words: list[str]) -> None:
         )
         predictor = Predictor.from_workdir(
             given.workdir,
-            step=_step(given.step),
+            step=read_step(given.step),
             best=given.step == "best",
             flip=given.flip,
-            scales=_numbers(given.scales),
+            scales=_scales(given.scales),
             min_score=given.min_score,
             batch_size=given.batch_size,
             square=given.square,
@@ -172,8 +163,8 @@ if __name__ == "__main__":
         "step", None, 'Checkpoint to use: its step, or "best"; default: the latest.'
     )
     flags.DEFINE_bool("flip", None, "See pictures mirrored too; default: eval.flip.")
-    flags.DEFINE_list(
-        "scales", None, "Sizes at which to see them; default: eval.scales."
+    flags.DEFINE_string(
+        "scales", None, "Sizes at which to see them, as 0.8,1; default: eval.scales."
     )
     flags.DEFINE_float("min_score", MIN_SCORE, "People with less are left out.")
     flags.DEFINE_list("draw", list(DRAWINGS), f"Some of {','.join(DRAWINGS)}, or none.")

@@ -341,12 +341,12 @@ def test_nonsense_is_refused_before_anything_is_done(
 
 @pytest.mark.parametrize(("word", "step"), [(None, None), ("best", None), ("20", 20)])
 def test_a_step_is_a_number_or_the_best(word, step):
-    assert evaluate._step(word) == step
+    assert inference.read_step(word) == step
 
 
 def test_another_step_is_refused():
     with pytest.raises(ValueError, match="--step is 'second'; expected a number"):
-        evaluate._step("second")
+        inference.read_step("second")
 
 
 def test_intervals_are_written_beside_the_scores(ground, tmp_path):

@@ -232,7 +232,7 @@ def test_it_is_a_command_whose_status_says_what_was_left_out(
 @pytest.mark.parametrize(
     ("flag", "words"),
     [
-        ("--scales=a", "--scales is"),
+        ("--scales=a", "eval.scales"),
         ("--step=x", "--step is"),
         ("--draw=x", "drawings"),
     ],
