@@ -28,15 +28,19 @@ def table(runs: Sequence[Run]) -> str:
     head = ["variant", "seed", "steps", "state"]
     left = [run for run in runs if states[run.workdir] != "finished"]
     done = [run for run in runs if states[run.workdir] == "finished"]
-    words = "\n".join((_left(left), _hours(left, done), _copies(left)))
+    said = (_left(left), _hours(left, done), _copies(left))
+    words = "\n".join(sentence for sentence in said if sentence)
     return f"{markdown.table(head, rows)}\n{words}\n"
 
 
 def _copies(left: Sequence[Run]) -> str:
     count = len({run.config["data"]["order_seed"] for run in left})
     if count < 2:
-        return "All read one prepared copy of the data."
-    return f"The seeds remove others: {count} prepared copies of the data are made."
+        return ""
+    return (
+        f"Each seed removes other pictures, so that {count} prepared copies of the "
+        "data are made."
+    )
 
 
 def _needs(run: Run) -> str:
@@ -44,18 +48,27 @@ def _needs(run: Run) -> str:
 
 
 def _left(left: Sequence[Run]) -> str:
+    if not left:
+        return "Nothing is left to run."
     steps = sum(run.steps for run in left)
     pictures = sum(run.steps * run.config["train"]["batch_size"] for run in left)
     flops = _flops(left)
     words = f"{len(left)} runs are left: {steps:,} steps, {pictures:,} pictures"
     if flops is None:
         return words + "."
-    hours = flops / (speed.PEAKS[_GPU] * _SHARE) / 3600
+    took = _duration(flops / (speed.PEAKS[_GPU] * _SHARE))
     return (
-        f"{words}, {flops / 1e15:,.1f} x 10^15 operations "
-        f"({hours:,.2g} h of one {_GPU} at {100 * _SHARE:.0f} % of its peak), and what "
-        "evaluations and ancestors' maps take."
+        f"{words}, {flops:.2g} operations ({took} of one {_GPU} at "
+        f"{100 * _SHARE:.0f} % of its peak), and what evaluations and ancestors' maps "
+        "take."
     )
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.0f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 1 else "less than a second"
 
 
 def _flops(left: Sequence[Run]) -> float | None:
@@ -82,12 +95,15 @@ def _hours(left: Sequence[Run], done: Sequence[Run]) -> str:
     trained = [run for run in done if run.steps]
     seconds = sum(_seconds(run) for run in trained)
     steps = sum(run.steps for run in trained)
+    if not left:
+        return ""
     if not steps:
         return "How long that takes here is known once a run is finished."
-    hours = sum(run.steps for run in left) * seconds / steps / 3600
+    rest = sum(run.steps for run in left) * seconds / steps
     return (
         f"A step took {seconds / steps:.3f} s in the {len(trained)} runs that are "
-        f"finished: {hours:,.1f} h for the rest, one run at a time."
+        f"finished, compilation included: {_duration(rest)} for the rest, one run at a "
+        "time, and their evaluations."
     )
 
 

@@ -39,15 +39,14 @@ def write(experiment: Experiment, rows: Sequence[Row], output: Path) -> Names:
             f"AP of every variant, and its difference to {baseline}",
             ablation.forest(drawn, baseline=baseline, interval=_INTERVAL),
         )
-        made["crowding"] = (
-            f"Differences to {baseline} by number of people and overlap",
-            differences.by_crowding(
-                drawn,
-                baseline=baseline,
-                buckets={"people": PEOPLE_BUCKETS, "largest overlap": OVERLAP_BUCKETS},
-                interval=_INTERVAL,
-            ),
-        )
+        buckets = {"people": PEOPLE_BUCKETS, "largest overlap": OVERLAP_BUCKETS}
+        if any(row.to_baseline for row in shown):
+            made["crowding"] = (
+                f"Differences to {baseline} by number of people and overlap",
+                differences.by_crowding(
+                    drawn, baseline=baseline, buckets=buckets, interval=_INTERVAL
+                ),
+            )
     if experiment.along and any(row.by_seed for row in rows):
         what = f"AP along {experiment.along}"
         made["along"] = what, _along(experiment, rows)

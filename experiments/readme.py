@@ -48,18 +48,31 @@ and seeds, AP by head count and by overlap, charts, the command, versions and co
 `python -m experiments.readme` makes this page from the reports.
 
 ```bash
-python -m experiments.bias_ablation --output=runs/bias --preset=tiny --dry_run
-python -m experiments.bias_ablation --output=runs/bias --preset=tiny --jobs=2
+python -m experiments.multi_task --output=runs/multi_task --preset=tiny --seeds=1
+python -m experiments.bias_ablation --output=runs/bias_ablation --preset=tiny --dry_run
 python -m experiments.bias_ablation --output=runs/coco --config.data.root=coco
 ```
 
-`--dry_run` says what would be run and what it costs. Started again, a grid skips what
-is finished and goes on with what is not; a run that fails is reported, and does not
-stop the others. `--preset=tiny` runs anywhere, on drawn people: it shows that the
-machinery works, and says little of photographs. `--config.x=y` sets a field of every
-run; `--gpus=0,1` has a run at a time on each of two GPUs. Runs that share the cores of
-a CPU (`--jobs=2`) are not the same to the last digit as runs that have them alone:
-compare runs of one way.
+Started again, a grid skips what is finished and goes on with what is not; a run that
+fails is reported, and does not stop the others.
+
+| in the output | is |
+|---|---|
+| `report.md`, `*.png` | what came out, as text, tables and charts |
+| `results.csv` | all scores of all runs |
+| `summary.json` | what this page is made of |
+| `runs/VARIANT/seed0/` | a run: its workdir, what it said in `log.txt`, its command in `run.json` |
+
+| flag | what it does |
+|---|---|
+| `--preset=tiny` | runs anywhere, on drawn people: it shows that the machinery works, and says little of photographs |
+| `--seeds=3` | runs of every variant |
+| `--only=VARIANT,...` | runs these now, and what they need |
+| `--dry_run` | lists the runs, how far each is, and what the rest takes |
+| `--report_only` | makes the report of what is there |
+| `--jobs=2` | so many runs at a time on a CPU. They are not the same to the last digit as runs that have it alone, and their times are not reported |
+| `--gpus=0,1` | a run at a time on each of these |
+| `--config.x=y` | sets a field of every run |
 """
 
 

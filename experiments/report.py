@@ -16,7 +16,6 @@ from poseseg_jax import markdown
 from poseseg_jax.coco.crowding import OVERLAP_BUCKETS, PEOPLE_BUCKETS
 from poseseg_jax.coco.scoring import TASKS
 from poseseg_jax.disk import write_whole
-from poseseg_jax.workdir import METRICS_FILE
 
 _log = logging.getLogger(__name__)
 
@@ -92,8 +91,8 @@ def _came_out(experiment: Experiment, rows: Sequence[Row]) -> str:
     all_of, told = outcome.chance(experiment, rows)
     return (
         f"## What came out\n\n{lines}\nDifferences are in AP points, with 95 % "
-        f"intervals of the bootstrap over pictures{_over_seeds(rows)} {told} of the "
-        f"{all_of} intervals behind these lines leave out 0. {_floor(experiment, rows)}"
+        f"intervals of the bootstrap over pictures{_over_seeds(rows)} Here {told} of "
+        f"{all_of} do. {_floor(experiment, rows)}"
     )
 
 
@@ -102,15 +101,13 @@ def _over_seeds(rows: Sequence[Row]) -> str:
     counts = {len(row.by_seed) for row in rows if row.by_seed}
     if max(counts) == 1:
         return (
-            " of one run each: another seed may say otherwise. Where nothing makes a "
-            "difference, 1 in 20 and more leave out 0 all the same, several at a time, "
-            "as they share a baseline."
+            " of one run each: another seed may say otherwise. If variants made no "
+            "difference at all, more than 1 in 20 of these intervals would leave out 0."
         )
     seeds = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
     return (
-        f" and over {seeds} runs each, which are few: where nothing makes a "
-        "difference, up to 1 in 5 of such intervals leave out 0 all the same, several "
-        "at a time, as they share a baseline."
+        f" and over {seeds} runs each, which are few: if variants made no difference "
+        "at all, up to 1 in 5 of these intervals would leave out 0."
     )
 
 
@@ -120,14 +117,15 @@ def _floor(experiment: Experiment, rows: Sequence[Row]) -> str:
     low = min((spread.value for spread in spreads if spread), default=1.0)
     if low >= _TELLING:
         return "\n"
-    return f"The baseline has {100 * low:.1f} AP: too few to tell much apart.\n"
+    return f"The baseline has {100 * low:.1f} AP, too few to tell much apart: train longer.\n"
 
 
 def _scores(
     rows: Sequence[Row], ceilings: ceiling.Ceilings, finished: Sequence[Run]
 ) -> str:
     shared = {start["sharing"] for run in finished for start in launch.starts(run)}
-    has_times = shared == {1}
+    is_alone = shared == {1}
+    has_times = is_alone and any(row.values(scores.TIME) for row in rows)
     head = ["variant", "runs"]
     for task in TASKS:
         head += [f"{task} AP", "difference"]
@@ -144,7 +142,7 @@ def _scores(
         own += [f"{np.mean(times):.1f}" if times else "-"] if has_times else []
         cells.append(own)
     words = "AP x 100, the mean over seeds and their standard deviation."
-    if not has_times and finished:
+    if not is_alone and finished:
         words += " Times are not told: runs shared the processors."
     return f"## Scores\n\n{words}\n\n{markdown.table(head, cells)}\n"
 
@@ -179,7 +177,7 @@ def _crowding(rows: Sequence[Row], counts: Mapping[str, int]) -> str:
         "## By crowding\n\nAP x 100, the mean over seeds and their standard deviation. "
         "Of so many pictures: "
         + ", ".join(f"{name.replace('_', ' ')}: {n}" for name, n in counts.items())
-        + ".\n"
+        + f". Less than {scores.ENOUGH} are not compared.\n"
     )
     for task in TASKS:
         for what, buckets in (("people", PEOPLE_BUCKETS), ("overlap", OVERLAP_BUCKETS)):
@@ -259,9 +257,8 @@ def _write_csv(path: Path, runs: Sequence[Run]) -> None:
             "steps": run.steps,
             "changes": json.dumps(dict(run.variant.changes)),
         }
-        found = run.workdir / METRICS_FILE
         is_done = state == "finished"
-        lines.append(about | (json.loads(found.read_text()) if is_done else {}))
+        lines.append(about | (dict(scores.metrics(run)) if is_done else {}))
     names = list(dict.fromkeys(name for line in lines for name in line))
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=names)

@@ -10,6 +10,7 @@ lets the runs at work save first.
 """
 
 import argparse
+import functools
 import logging
 import shlex
 import signal
@@ -37,7 +38,7 @@ def main(experiment: Experiment) -> None:
     flags.DEFINE_integer("seeds", 3, "Runs of every variant.")
     flags.DEFINE_integer("jobs", 1, "Runs at a time, on this machine's processors.")
     flags.DEFINE_list("gpus", [], "GPUs with a run at a time on each, as 0,1,2.")
-    flags.DEFINE_list("only", [], "Variants to run, with what they need; none: all.")
+    flags.DEFINE_list("only", [], "Variants to run now, with what they need.")
     flags.DEFINE_bool("dry_run", False, "Say what would be run, and what it costs.")
     flags.DEFINE_bool("report_only", False, "Report what is there; run nothing.")
     config_flag.define(
@@ -63,24 +64,27 @@ def main(experiment: Experiment) -> None:
 
 def _run(experiment: Experiment, output: Path) -> None:
     given = flags.FLAGS
-    runs = plan(
+    plan_all = functools.partial(
+        plan,
         experiment,
         output / "runs",
         file=config_flag.path(),
         config=config_flag.given(),
         overrides=config_flag.overrides(),
         seeds=given.seeds,
-        only=given.only,
     )
+    wanted = plan_all(only=given.only)
     if given.dry_run:
-        print(costs.table(runs))
+        print(costs.table(wanted))
         return
+    # The report is of the whole grid, whatever part of it is run now.
+    runs = plan_all()
     with occupied(output / "runs"):
         if not given.report_only:
             places = schedule.places(
                 given.jobs, given.gpus, output / "runs" / _COMPILED
             )
-            schedule.run_all(runs, places)
+            schedule.run_all(wanted, places)
         report.write(experiment, runs, output, command=_command(experiment, output))
     print(f"{output / 'report.md'} tells what came out.")
     failed = sum(launch.state(run) == "failed" for run in runs)
@@ -120,7 +124,6 @@ def _command(experiment: Experiment, output: Path) -> str:
     words += [] if path == CONFIG else [f"--config={path}"]
     words += [f"--preset={preset}"] if preset else []
     words.append(f"--seeds={given.seeds}")
-    words += [f"--only={','.join(given.only)}"] if given.only else []
     overrides = config_flag.overrides()
     words += [f"--config.{launch.flag(n, v)}" for n, v in overrides.items()]
     return shlex.join(words)

@@ -87,6 +87,8 @@ class _Grid:
                 if not self._start_next():
                     _sleep(_LOOK_EVERY)
         finally:
+            if self._working:
+                _log.info("Ending %d runs, which save first.", len(self._working))
             for process in self._working:
                 process.ask_to_end()
             for process in self._working:
@@ -117,6 +119,7 @@ class _Grid:
                 if launch.state(run) == "finished":  # by who held it
                     self._finished.add(run.workdir)
                 else:
+                    _log.info("%s: see %s", run.label, run.workdir / launch.LOG_FILE)
                     self._working.append(launch.start(run, self._free.pop(0)))
                 return True
         return False

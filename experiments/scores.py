@@ -24,7 +24,7 @@ Scores = Mapping[str, float | None]
 
 
 # Fewer pictures than these are not worth an interval.
-_ENOUGH = 10
+ENOUGH = 10
 TIME = "eval/ms_per_image"
 # By the keys of metrics.json.
 Differences = Mapping[str, Interval | None]
@@ -65,11 +65,11 @@ def rows(runs: Sequence[Run], baseline: str, *, resamples: int) -> list[Row]:
       resamples: draws of the bootstrap.
     """
     finished = [run for run in runs if launch.state(run) == "finished"]
-    metrics: dict[str, dict[int, Scores]] = {}
+    by_variant: dict[str, dict[int, Scores]] = {}
     drawn: dict[str, dict[int, Drawn]] = {}
     for run in finished:
         name = run.variant.name
-        metrics.setdefault(name, {})[run.seed] = _metrics(run)
+        by_variant.setdefault(name, {})[run.seed] = metrics(run)
         if not run.variant.is_step:
             drawn.setdefault(name, {})[run.seed] = _drawn(run, resamples)
     variants = {run.variant.name: run.variant for run in runs}
@@ -86,7 +86,7 @@ def rows(runs: Sequence[Run], baseline: str, *, resamples: int) -> list[Row]:
     return [
         Row(
             variant,
-            metrics.get(variant.name, {}),
+            by_variant.get(variant.name, {}),
             difference(baseline, variant),
             {control: difference(control, variant) for control in variant.controls},
         )
@@ -105,12 +105,13 @@ def pictures(runs: Sequence[Run]) -> Mapping[str, int]:
 def _trusted(runs: Sequence[Run]) -> set[str]:
     """Keys of scores that rest on enough pictures for an interval."""
     counts = pictures(runs)
-    few = {f"crowd/{name}/" for name, count in counts.items() if count < _ENOUGH}
+    few = {f"crowd/{name}/" for name, count in counts.items() if count < ENOUGH}
     keys = [*scoring.keys(), *crowding.keys()]
     return {key for key in keys if not key.startswith(tuple(few))}
 
 
-def _metrics(run: Run) -> Scores:
+def metrics(run: Run) -> Scores:
+    """What metrics.json of a finished run says of what it learned."""
     found = json.loads((run.workdir / METRICS_FILE).read_text())
     return {key: v for key, v in found.items() if _learned(key, run.variant)}
 
@@ -121,7 +122,7 @@ def _learned(key: str, variant: Variant) -> bool:
 
 
 def _drawn(run: Run, resamples: int) -> Drawn:
-    _log.info("drawing pictures of %s", run.label)
+    _log.info("Resampling the pictures of %s", run.label)
     matches = read_matches(run.workdir, _truth(run))
     return bootstrap.drawn(matches, resamples=resamples)
 

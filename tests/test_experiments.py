@@ -82,6 +82,13 @@ def test_a_grid_killed_in_the_middle_goes_on_to_the_same_table(ground, tmp_path)
     assert "3 of 3 runs are finished" in report
     assert f"--output={killed}" in report
 
+    part = run(ground, killed, "--only=pose only")
+    assert part.returncode == 0, part.stderr
+    assert (killed / "report.md").read_text() == report
+    assert scores(killed) == lines
+    posed = next(line for line in lines if line["variant"] == "pose only")
+    assert not posed["segm/AP"]  # which it did not learn
+
     other = run(ground, killed, "--config.optim.ema=0.5")
     assert other.returncode == 1
     assert "holds a run of another config (optim.ema" in other.stderr

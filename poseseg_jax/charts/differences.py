@@ -72,7 +72,7 @@ def by_crowding(
     axes[0].set_yticks(range(len(rows)), labels, color=style.INK, fontsize=9)
     title = f"Difference to {baseline} in AP points, by how crowded a picture is"
     legend = (
-        "blue: better, orange: worse; -: no score\n"
+        "blue: better, orange: worse; -: not compared\n"
         f"dark where the {interval} leaves out 0, pale where not"
     )
     style.heading(figure, title, legend)
