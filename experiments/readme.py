@@ -61,18 +61,20 @@ fails is reported, and does not stop the others.
 | `report.md`, `*.png` | what came out, as text, tables and charts |
 | `results.csv` | all scores of all runs |
 | `summary.json` | what this page is made of |
-| `runs/VARIANT/seed0/` | a run: its workdir, what it said in `log.txt`, its command in `run.json` |
+| `runs/VARIANT/seed0/` | a workdir, with its command in `run.json` and `log.txt` |
 
 | flag | what it does |
 |---|---|
-| `--preset=tiny` | runs anywhere, on drawn people: it shows that the machinery works, and says little of photographs |
+| `--preset=tiny` | runs anywhere, on drawn people: says little of photographs |
 | `--seeds=3` | runs of every variant |
 | `--only=VARIANT,...` | runs these now, and what they need |
 | `--dry_run` | lists the runs, how far each is, and what the rest takes |
 | `--report_only` | makes the report of what is there |
-| `--jobs=2` | so many runs at a time on a CPU. They are not the same to the last digit as runs that have it alone, and their times are not reported |
+| `--jobs=2` | so many runs at a time on a CPU; their times are not reported |
 | `--gpus=0,1` | a run at a time on each of these |
 | `--config.x=y` | sets a field of every run |
+
+Runs that share a CPU are not the same to the last digit as runs that have it alone.
 """
 
 

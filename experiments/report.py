@@ -117,7 +117,8 @@ def _floor(experiment: Experiment, rows: Sequence[Row]) -> str:
     low = min((spread.value for spread in spreads if spread), default=1.0)
     if low >= _TELLING:
         return "\n"
-    return f"The baseline has {100 * low:.1f} AP, too few to tell much apart: train longer.\n"
+    few = f"The baseline has {100 * low:.1f} AP, too few to tell much apart"
+    return f"{few}: train longer.\n"
 
 
 def _scores(
