@@ -70,6 +70,8 @@ class Experiment:
       about: what the report puts into words: some of the pictures, and their keys in
         metrics.json with {} for the task. What the question is about comes first.
       along: what `Variant.at` is, with its unit; "" where there is no such chart.
+      trend: the way from the first to the last place along, in words, if the report
+        is to tell how scores move on it; see trends.py.
       has_ceiling: whether what a perfect network would score stands beside.
       against_time: whether there is a chart of scores against time per picture.
     """
@@ -85,6 +87,7 @@ class Experiment:
     fixed: tuple[str, ...] = ()
     about: Mapping[str, str] = field(default_factory=lambda: dict(_ABOUT))
     along: str = ""
+    trend: str = ""
     has_ceiling: bool = False
     against_time: bool = False
 

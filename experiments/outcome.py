@@ -4,46 +4,56 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
 from experiments.grid import Experiment
-from experiments.scores import Row
+from experiments.scores import Differences, Row
+from experiments.trends import Trends
 from poseseg_jax.coco.bootstrap import Interval
 from poseseg_jax.coco.scoring import TASKS
 
 _NAMED = 4  # variants at most, on each side
 
 
-def sentences(experiment: Experiment, rows: Sequence[Row]) -> list[str]:
+def sentences(experiment: Experiment, rows: Sequence[Row], trends: Trends) -> list[str]:
     """A sentence for some of the pictures, a task, and what is compared.
 
     What the experiment is about comes first, and of that the controls, if it has some:
-    an effect beside the baseline alone may have other reasons.
+    an effect beside the baseline alone may have other reasons. A trend comes before
+    all that, as it rests on the most runs.
     """
-    found = []
-    for pictures, key in experiment.about.items():
-        for others, compared in _comparisons(experiment, rows):
-            for task in TASKS:
-                intervals = _of_key(compared, key.format(task))
-                if intervals:
-                    said = _sentence(intervals)
-                    found.append(
-                        f"{task.capitalize()} AP, {pictures}, {others}: {said}"
-                    )
-    return found
+    about = experiment.about.items()
+    return [
+        f"{task.capitalize()} AP, {pictures}, {others}: {_sentence(intervals)}"
+        for comparisons in (
+            [(experiment.trend, _quoted(trends))],
+            _comparisons(experiment, rows),
+        )
+        for pictures, key in about
+        for others, compared in comparisons
+        for task in TASKS
+        if (intervals := _of_key(compared, key.format(task)))
+    ]
 
 
-def line(experiment: Experiment, rows: Sequence[Row]) -> str:
-    """What came out of what the experiment is about first."""
-    said = sentences(experiment, rows)
+def line(experiment: Experiment, rows: Sequence[Row], trends: Trends) -> str:
+    """Its trend, or what came out of what the experiment is about first."""
+    said = sentences(experiment, rows, trends)
+    if trends:
+        return " ".join(s for s in said if f", {experiment.trend}: " in s)
     about = [s.split(", ")[1] for s in said]
     first = next((list(group) for _, group in groupby(about)), [])
     return " ".join(said[: len(first)]) or "No run is finished that could be compared."
 
 
-def chance(experiment: Experiment, rows: Sequence[Row]) -> tuple[int, int]:
+def chance(
+    experiment: Experiment, rows: Sequence[Row], trends: Trends
+) -> tuple[int, int]:
     """How many intervals `sentences` speak of, and how many of them leave out 0."""
     intervals = [
         interval
         for key in experiment.about.values()
-        for _, compared in _comparisons(experiment, rows)
+        for compared in (
+            trends,
+            *(compared for _, compared in _comparisons(experiment, rows)),
+        )
         for task in TASKS
         for interval in _of_key(compared, key.format(task)).values()
     ]
@@ -63,8 +73,8 @@ def difference(interval: Interval | None) -> str:
     return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
-# Variant, or variant and control -> differences by key.
-_Compared = Mapping[str, Mapping[str, Interval | None]]
+# Variant, series, or two of them -> differences.
+_Compared = Mapping[str, Differences]
 
 
 def _comparisons(
@@ -80,6 +90,10 @@ def _comparisons(
         ("beside controls", to_controls),
         (f"beside `{experiment.baseline}`", to_baseline),
     ]
+
+
+def _quoted(trends: Trends) -> _Compared:
+    return {f"`{name}`": found for name, found in trends.items()}
 
 
 def _of_key(compared: _Compared, key: str) -> dict[str, Interval]:

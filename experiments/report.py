@@ -1,17 +1,16 @@
 """The report of an experiment: made of what ran, and of nothing else."""
 
-import csv
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from experiments import ceiling, launch, outcome, pictures, scores
+from experiments import ceiling, launch, outcome, pictures, ran, scores
 from experiments.grid import Experiment, Run
 from experiments.scores import Row
+from experiments.trends import Trends, trends
 from poseseg_jax import markdown
 from poseseg_jax.coco.crowding import OVERLAP_BUCKETS, PEOPLE_BUCKETS
 from poseseg_jax.coco.scoring import TASKS
@@ -39,32 +38,36 @@ def write(
       The report, as Markdown.
     """
     output.mkdir(parents=True, exist_ok=True)
-    _write_csv(output / "results.csv", runs)
-    rows = scores.rows(runs, experiment.baseline, resamples=_RESAMPLES)
+    ran.write_csv(output / "results.csv", runs)
+    drawn = scores.draw(runs, resamples=_RESAMPLES)
+    rows = scores.rows(runs, experiment.baseline, drawn)
+    finished = [run for run in runs if launch.state(run) == "finished"]
+    trusted = scores.trusted_keys(finished)
+    found = trends(experiment, [row.variant for row in rows], drawn, trusted)
     shown = [row for row in rows if not row.variant.is_step]
     ceilings: ceiling.Ceilings = {}
     if experiment.has_ceiling:
         ceilings = ceiling.ceilings(runs, output / "ceilings.json")
     charts = pictures.write(experiment, rows, output)
-    finished = [run for run in runs if launch.state(run) == "finished"]
     text = "\n".join(
         part
         for part in (
             _asked(experiment),
-            _came_out(experiment, shown),
+            _came_out(experiment, shown, found),
             _scores(shown, ceilings, finished) + _shown(charts, "scores", "time"),
+            _trend_table(experiment, found),
             _controls(shown),
             _crowding(shown, scores.pictures(finished[:1])),
             _shown(charts, "crowding"),
             "## Along\n\n" + _shown(charts, "along") if "along" in charts else "",
-            _ran(runs, command),
+            ran.section(runs, command),
         )
         if part
     )
     write_whole(output / "report.md", text)
     summary = {
         "name": experiment.name,
-        "outcome": outcome.line(experiment, rows),
+        "outcome": outcome.line(experiment, rows, found),
         "command": command,
         "data": Path(runs[0].config["data"]["root"]).name,
         "steps": max(run.steps for run in runs),
@@ -83,16 +86,16 @@ def _asked(experiment: Experiment) -> str:
     )
 
 
-def _came_out(experiment: Experiment, rows: Sequence[Row]) -> str:
-    said = outcome.sentences(experiment, rows)
+def _came_out(experiment: Experiment, rows: Sequence[Row], found: Trends) -> str:
+    said = outcome.sentences(experiment, rows, found)
     if not said:
         return "## What came out\n\nNothing that could be compared is finished.\n"
     lines = "".join(f"- {sentence}\n" for sentence in said)
-    all_of, told = outcome.chance(experiment, rows)
+    all_of, told = outcome.chance(experiment, rows, found)
     return (
         f"## What came out\n\n{lines}\nDifferences are in AP points, with 95 % "
         f"intervals of the bootstrap over pictures{_over_seeds(rows)} Here {told} of "
-        f"{all_of} do. {_floor(experiment, rows)}"
+        f"{all_of} do.{_floor(experiment, rows)}"
     )
 
 
@@ -117,7 +120,7 @@ def _floor(experiment: Experiment, rows: Sequence[Row]) -> str:
     low = min((spread.value for spread in spreads if spread), default=1.0)
     if low >= _TELLING:
         return "\n"
-    few = f"The baseline has {100 * low:.1f} AP, too few to tell much apart"
+    few = f" The baseline has {100 * low:.1f} AP, too few to tell much apart"
     return f"{few}: train longer.\n"
 
 
@@ -146,6 +149,28 @@ def _scores(
     if not is_alone and finished:
         words += " Times are not told: runs shared the processors."
     return f"## Scores\n\n{words}\n\n{markdown.table(head, cells)}\n"
+
+
+def _trend_table(experiment: Experiment, found: Trends) -> str:
+    if not found:
+        return ""
+    about = experiment.about.items()
+    cells = [
+        [
+            name,
+            *(
+                outcome.difference(moved.get(key.format(task)))
+                for task in TASKS
+                for _, key in about
+            ),
+        ]
+        for name, moved in found.items()
+    ]
+    head = ["", *(f"{task} AP, {pictures}" for task in TASKS for pictures, _ in about)]
+    return (
+        f"## Trend\n\nAP points {experiment.trend}: the rise of a straight line "
+        f"through all variants of a series.\n\n{markdown.table(head, cells)}"
+    )
 
 
 def _controls(rows: Sequence[Row]) -> str:
@@ -211,57 +236,3 @@ def _spread(row: Row, key: str) -> str:
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
-
-
-def _ran(runs: Sequence[Run], command: str) -> str:
-    """What ran, where and of which code; and what did not."""
-    done = [run for run in runs if launch.state(run) == "finished"]
-    lines = [f"## What ran\n\n```bash\n{command}\n```\n"]
-    lines.append(f"- {len(done)} of {len(runs)} runs are finished.")
-    steps = sorted({run.steps for run in done if run.steps})
-    if steps:
-        counts = " or ".join(f"{count:,}" for count in steps)
-        batch = done[0].config["train"]["batch_size"]
-        lines.append(f"- Each is trained for {counts} steps of {batch} pictures.")
-    starts = [start for run in done for start in launch.starts(run)]
-    for title, key in (("Code", "commit"), ("Device", "device")):
-        lines.append(f"- {title}: {_all_of(start[key] for start in starts)}.")
-    lines.append(f"- Runs at a time: {_all_of(str(s['sharing']) for s in starts)}.")
-    found = _all_of(_versions(start["versions"]) for start in starts)
-    lines.append(f"- Versions: {found}.")
-    for run in runs:
-        state = launch.state(run)
-        if state == "failed":
-            lines.append(f"- **Failed**: {run.label}: {launch.failure(run)}")
-        elif state != "finished":
-            lines.append(f"- **Not finished**: {run.label}")
-    lines.append("- All scores of all runs: [results.csv](results.csv).")
-    return "\n".join(lines) + "\n"
-
-
-def _all_of(said: Iterable[str]) -> str:
-    return "; ".join(sorted(set(said))) or "-"
-
-
-def _versions(found: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {number}" for name, number in found.items())
-
-
-def _write_csv(path: Path, runs: Sequence[Run]) -> None:
-    lines: list[dict[str, Any]] = []
-    for run in runs:
-        state = launch.state(run)
-        about = {
-            "variant": run.variant.name,
-            "seed": run.seed,
-            "state": state,
-            "steps": run.steps,
-            "changes": json.dumps(dict(run.variant.changes)),
-        }
-        is_done = state == "finished"
-        lines.append(about | (dict(scores.metrics(run)) if is_done else {}))
-    names = list(dict.fromkeys(name for line in lines for name in line))
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=names)
-        writer.writeheader()
-        writer.writerows(lines)

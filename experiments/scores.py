@@ -28,6 +28,8 @@ ENOUGH = 10
 TIME = "eval/ms_per_image"
 # By the keys of metrics.json.
 Differences = Mapping[str, Interval | None]
+# By variant and seed.
+Draws = Mapping[str, Mapping[int, Drawn]]
 
 
 @dataclass(frozen=True)
@@ -56,24 +58,34 @@ class Row:
         return over_seeds(self.values(key))
 
 
-def rows(runs: Sequence[Run], baseline: str, *, resamples: int) -> list[Row]:
+def draw(runs: Sequence[Run], *, resamples: int) -> Draws:
+    """Scores finished runs on draws of pictures, by variant and seed.
+
+    Args:
+      runs: of the experiment.
+      resamples: draws of the bootstrap, the same for every run.
+    """
+    found: dict[str, dict[int, Drawn]] = {}
+    for run in runs:
+        if launch.state(run) == "finished" and not run.variant.is_step:
+            found.setdefault(run.variant.name, {})[run.seed] = _drawn(run, resamples)
+    return found
+
+
+def rows(runs: Sequence[Run], baseline: str, drawn: Draws) -> list[Row]:
     """A row for every variant, in their order, compared over the same draws.
 
     Args:
       runs: of the experiment.
       baseline: the variant with which all are compared.
-      resamples: draws of the bootstrap.
+      drawn: what `draw` found.
     """
     finished = [run for run in runs if launch.state(run) == "finished"]
     by_variant: dict[str, dict[int, Scores]] = {}
-    drawn: dict[str, dict[int, Drawn]] = {}
     for run in finished:
-        name = run.variant.name
-        by_variant.setdefault(name, {})[run.seed] = metrics(run)
-        if not run.variant.is_step:
-            drawn.setdefault(name, {})[run.seed] = _drawn(run, resamples)
+        by_variant.setdefault(run.variant.name, {})[run.seed] = metrics(run)
     variants = {run.variant.name: run.variant for run in runs}
-    trusted = _trusted(finished)
+    trusted = trusted_keys(finished)
 
     def difference(before: str, after: Variant) -> Differences:
         if before not in variants or after.is_step:
@@ -102,7 +114,7 @@ def pictures(runs: Sequence[Run]) -> Mapping[str, int]:
     return {name: len(image_ids) for name, image_ids in found.items()}
 
 
-def _trusted(runs: Sequence[Run]) -> set[str]:
+def trusted_keys(runs: Sequence[Run]) -> set[str]:
     """Keys of scores that rest on enough pictures for an interval."""
     counts = pictures(runs)
     few = {f"crowd/{name}/" for name, count in counts.items() if count < ENOUGH}
@@ -136,9 +148,7 @@ def _annotations(settings: DataSettings) -> Path:
     return prepare(settings).val_annotations
 
 
-def _difference(
-    drawn: Mapping[str, Mapping[int, Drawn]], before: Variant, after: Variant
-) -> Differences:
+def _difference(drawn: Draws, before: Variant, after: Variant) -> Differences:
     """In pairs where both are the same trained networks."""
     old, new = drawn.get(before.name, {}), drawn.get(after.name, {})
     if before == after or not old or not new:

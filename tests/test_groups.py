@@ -1,5 +1,7 @@
 """Runs are compared on the same draws of pictures, and drawn as well if several."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -150,3 +152,50 @@ def test_runs_that_cannot_be_compared_are_refused(tasks):
             groups.group_difference([run], after)
     with pytest.raises(ValueError, match="1 and 2 runs are no pairs"):
         groups.group_difference([run], [run, run], paired=True)
+
+
+def test_a_difference_is_a_contrast_of_two_groups(tasks, better):
+    one, other = (bootstrap.drawn(run, resamples=30) for run in (tasks, better))
+    found = groups.group_contrast([[one, other], [other]], [-1, 1])
+    assert found == groups.group_difference([one, other], [other])
+
+
+def test_the_weights_of_a_slope_are_those_of_least_squares():
+    at, values = [0, 30, 40, 80], np.array([1.0, 5.0, 2.0, 9.0])
+    slope = np.polyfit(at, values, 1)[0]
+    assert np.dot(groups.slope_weights(at), values) == pytest.approx(slope)
+    with pytest.raises(ValueError, match="no slope over"):
+        groups.slope_weights([3, 3])
+
+
+def test_a_contrast_needs_a_weight_for_each_group():
+    with pytest.raises(ValueError, match="1 weights for 2 groups"):
+        groups.group_contrast([[of_run(np.ones(4), np.ones(9))]] * 2, [1.0])
+
+
+def test_a_slope_rests_on_more_runs_than_a_difference():
+    """Seven groups of three runs hold what two of three hold less often: see above."""
+    case, at = Case(runs=3, seeds=5, chance=0, paired=False), range(7)
+    slope, number, trials = 0.02, 0, 400
+    moved = []
+    for place in at:
+        group, _ = pretend(case, trials=trials, resamples=200, seed=0)
+        by_chance = np.random.default_rng(place).normal(
+            0, 0.5 / np.sqrt(2), (3, trials)
+        )
+        moved.append(
+            [lifted(run, slope * place + by_chance[n]) for n, run in enumerate(group)]
+        )
+    found = groups.group_contrast(moved, groups.slope_weights(at)).by_key
+    for interval in found.values():
+        number += interval.low <= slope <= interval.high
+    assert 0.88 <= number / trials <= 0.97
+
+
+def lifted(run, by):
+    keys = list(run.value)
+    return dataclasses.replace(
+        run,
+        value={key: run.value[key] + by[i] for i, key in enumerate(keys)},
+        scores={key: run.scores[key] + by[i] for i, key in enumerate(keys)},
+    )

@@ -186,12 +186,12 @@ def test_words_name_those_that_differ_most_and_count_the_rest():
         for name, one in named.items()
     ]
     experiment = dataclasses.replace(EXPERIMENT, about={"crowds": "{}/AP"})
-    (said,) = outcome.sentences(experiment, rows)
+    (said,) = outcome.sentences(experiment, rows, {})
     assert said == (
         "Keypoints AP, crowds, beside `usual`: better `far` +3.0 [+2.0, +4.0], `near` "
         "+2.0 [+1.0, +3.0]; worse `worse` -2.0 [-3.0, -1.0]; 1 not told apart."
     )
-    assert outcome.chance(experiment, rows) == (4, 3)
+    assert outcome.chance(experiment, rows, {}) == (4, 3)
 
 
 def test_controls_come_before_the_baseline():
@@ -202,13 +202,13 @@ def test_controls_come_before_the_baseline():
         {"segm/AP": none},
         {"random70": {"segm/AP": better}},
     )
-    first, second = outcome.sentences(EXPERIMENT, [row])
+    first, second = outcome.sentences(EXPERIMENT, [row], {})
     assert first == (
         "Segm AP, all pictures, beside controls: better `bias70` - `random70` +2.0 "
         "[+1.0, +3.0]."
     )
     assert second.endswith("beside `usual`: not told apart.")
-    assert outcome.line(EXPERIMENT, [row]) == f"{first} {second}"
+    assert outcome.line(EXPERIMENT, [row], {}) == f"{first} {second}"
 
 
 def test_what_a_variant_did_not_learn_is_neither_scored_nor_compared(
@@ -223,7 +223,7 @@ def test_what_a_variant_did_not_learn_is_neither_scored_nor_compared(
     _, output, _ = told
     poses = dataclasses.replace(EXPERIMENT, variants=variants)
     runs = runs_of(poses, output / "runs")
-    usual, better, *_ = scores.rows(runs, "usual", resamples=10)
+    usual, better, *_ = scores.rows(runs, "usual", scores.draw(runs, resamples=10))
     assert better.values("segm/AP") == better.values("crowd/people_1/segm/AP") == []
     assert better.values("keypoints/AP")
     assert better.to_baseline["keypoints/AP"]
@@ -235,7 +235,7 @@ def test_few_pictures_have_no_interval(told, drawn, monkeypatch):
     monkeypatch.setattr(scores, "_truth", lambda run: drawn)
     runs, _, _ = told
     counts = scores.pictures(runs)
-    better = scores.rows(runs, "usual", resamples=10)[1]
+    better = scores.rows(runs, "usual", scores.draw(runs, resamples=10))[1]
     for bucket, count in counts.items():
         interval = better.to_baseline[f"crowd/{bucket}/keypoints/AP"]
         assert interval is None or count >= 10

@@ -117,21 +117,71 @@ def group_difference(
       ValueError: for runs over other draws, pictures, people or tasks; for pairs that
         do not come out even.
     """
-    _check_comparable([*before, *after], groups=(before, after))
-    check_level(level)
     if paired and len(before) != len(after):
         raise ValueError(
             f"{len(before)} and {len(after)} runs are no pairs; expected as many"
         )
-    old, old_means = _means(before, _run_draws(before, stream=1))
-    new, new_means = _means(after, _run_draws(after, stream=1 if paired else 2))
-    value = {
-        key: None if a is None or (b := new[key]) is None else b - a
-        for key, a in old.items()
-    }
-    moved = {key: new_means[key] - old_means[key] for key in old}
+    streams = (1, 1) if paired else (1, 2)
+    return _contrast((before, after), (-1, 1), streams, level)
+
+
+def group_contrast(
+    groups: Sequence[Sequence[Drawn]], weights: Sequence[float], *, level: float = 0.95
+) -> Intervals:
+    """A weighted sum of the mean scores of several groups, with an interval.
+
+    Of two groups with the weights -1 and 1 it is `group_difference`; of more, with
+    `slope_weights`, how scores move along what the groups differ in.
+
+    Args:
+      groups: one run or more each, of the same draws; runs are drawn independently.
+      weights: of each group.
+      level: share of the draws whose sum lies in the interval.
+
+    Raises:
+      ValueError: as `group_difference`, and for another number of weights.
+    """
+    if len(groups) != len(weights):
+        raise ValueError(f"{len(weights)} weights for {len(groups)} groups of runs")
+    return _contrast(groups, weights, range(1, len(groups) + 1), level)
+
+
+def slope_weights(at: Sequence[float]) -> list[float]:
+    """Weights of values at so many places that give their least-squares slope.
+
+    Raises:
+      ValueError: for less than two places.
+    """
+    from_middle = np.asarray(at, np.float64) - np.mean(at)
+    spread = float(np.sum(from_middle**2))
+    if not spread:
+        raise ValueError(f"There is no slope over {list(at)}; expected other places")
+    return [float(weight) for weight in from_middle / spread]
+
+
+def _contrast(
+    groups: Sequence[Sequence[Drawn]],
+    weights: Sequence[float],
+    streams: Sequence[int],
+    level: float,
+) -> Intervals:
+    _check_comparable([run for runs in groups for run in runs], groups)
+    check_level(level)
+    means = [
+        _means(runs, _run_draws(runs, stream=stream))
+        for runs, stream in zip(groups, streams, strict=True)
+    ]
+    value: dict[str, float | None] = {}
+    moved: DrawnScores = {}
+    for key in means[0][0]:
+        known = [one for values, _ in means if (one := values[key]) is not None]
+        is_known = len(known) == len(groups)
+        value[key] = float(np.dot(weights, known)) if is_known else None
+        of_key = [of_draws[key] for _, of_draws in means]
+        moved[key] = np.tensordot(np.asarray(weights), np.stack(of_key), axes=1)
     found = interval_of_each(value, moved, level)
-    return Intervals(level, before[0].resamples, before[0].seed, found)
+    first = groups[0][0]
+    return Intervals(level, first.resamples, first.seed, found)
 
 
 def _run_draws(runs: Sequence[Drawn], *, stream: int) -> Int[np.ndarray, "k r"]:

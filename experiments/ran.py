@@ -1,0 +1,65 @@
+"""What ran: the end of a report, and the table of all scores beside it."""
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments import launch, scores
+from experiments.grid import Run
+
+
+def section(runs: Sequence[Run], command: str) -> str:
+    """What ran, where and of which code; and what did not, as Markdown."""
+    done = [run for run in runs if launch.state(run) == "finished"]
+    lines = [f"## What ran\n\n```bash\n{command}\n```\n"]
+    lines.append(f"- {len(done)} of {len(runs)} runs are finished.")
+    steps = sorted({run.steps for run in done if run.steps})
+    if steps:
+        counts = " or ".join(f"{count:,}" for count in steps)
+        batch = done[0].config["train"]["batch_size"]
+        lines.append(f"- Each is trained for {counts} steps of {batch} pictures.")
+    starts = [start for run in done for start in launch.starts(run)]
+    for title, key in (("Code", "commit"), ("Device", "device")):
+        lines.append(f"- {title}: {_all_of(start[key] for start in starts)}.")
+    lines.append(f"- Runs at a time: {_all_of(str(s['sharing']) for s in starts)}.")
+    found = _all_of(_versions(start["versions"]) for start in starts)
+    lines.append(f"- Versions: {found}.")
+    for run in runs:
+        state = launch.state(run)
+        if state == "failed":
+            lines.append(f"- **Failed**: {run.label}: {launch.failure(run)}")
+        elif state != "finished":
+            lines.append(f"- **Not finished**: {run.label}")
+    lines.append("- All scores of all runs: [results.csv](results.csv).")
+    return "\n".join(lines) + "\n"
+
+
+def _all_of(said: Iterable[str]) -> str:
+    return "; ".join(sorted(set(said))) or "-"
+
+
+def _versions(found: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in found.items())
+
+
+def write_csv(path: Path, runs: Sequence[Run]) -> None:
+    """A line for every run of the grid, with all that it scored."""
+    lines: list[dict[str, Any]] = []
+    for run in runs:
+        state = launch.state(run)
+        about = {
+            "variant": run.variant.name,
+            "seed": run.seed,
+            "state": state,
+            "steps": run.steps,
+            "changes": json.dumps(dict(run.variant.changes)),
+        }
+        is_done = state == "finished"
+        lines.append(about | (dict(scores.metrics(run)) if is_done else {}))
+    names = list(dict.fromkeys(name for line in lines for name in line))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=names)
+        writer.writeheader()
+        writer.writerows(lines)
