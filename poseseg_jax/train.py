@@ -161,6 +161,8 @@ class _Training:
         self._ledger = Ledger(0)
         if checkpoints.latest_step() is None:
             _log.info("%s is empty: starting anew.", checkpoints.directory)
+            if said := prepared.beyond(settings.data.max_people):
+                _log.info("%s", said)
             self._settled = beginning.settled(settings)
             self._state = beginning.take_over(self._state, self._settled)
         else:

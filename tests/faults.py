@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from poseseg_jax import stored, train
+from poseseg_jax import command, stored, train
 from poseseg_jax.interruption import Interrupted
 from poseseg_jax.logbook import Logbook
 from poseseg_jax.speed import RATES
@@ -62,7 +62,7 @@ def message_of(call: Callable[..., object], *arguments: object) -> str:
     except ERRORS as error:
         if isinstance(error, Interrupted):
             return f"{error} (exit code {error.exit_code})"
-        return f"{type(error).__name__}: {error}"
+        return command.in_words(error)
     raise AssertionError("nothing happened")
 
 

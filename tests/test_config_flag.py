@@ -26,7 +26,7 @@ WRONG = {
     "an empty value": (["--config="], "There is no such config: ''"),
     "no such preset": (
         ["--config=configs/full.py:tny"],
-        "--config=configs/full.py:tny: No preset 'tny'; there are ('', 'tiny')",
+        "configs/full.py:tny: There is no preset 'tny'; the only one is 'tiny'.",
     ),
     "a typo in a field": (
         [CONFIG, "--config.train.sede=1"],
@@ -94,14 +94,13 @@ def test_every_command_with_a_config_says_the_same(tmp_path):
 # A command, as short as can be; with a default where its first argument says so.
 COMMAND = """
 import json, sys
-from absl import app
-from poseseg_jax import config_flag
+from poseseg_jax import command, config_flag
 
 def main(_):
     print(json.dumps([config_flag.given(), config_flag.overrides()]))
 
 config_flag.define(*sys.argv.pop(1).split())
-app.run(main, flags_parser=config_flag.parse_flags)
+command.run(main, flags_parser=config_flag.parse_flags)
 """
 
 

@@ -92,6 +92,16 @@ class Prepared:
     pictures_beyond: int = 0
     identity: str = ""
 
+    def beyond(self, max_people: int) -> str:
+        """A sentence on people beyond data.max_people; "" where there are none."""
+        if not self.people_beyond:
+            return ""
+        return (
+            f"{self.people_beyond} people in {self.pictures_beyond} training pictures "
+            f"are beyond data.max_people={max_people} of their picture: the largest "
+            "stay, the others' pixels are ignored."
+        )
+
 
 def prepare(settings: DataSettings) -> Prepared:
     """Makes the splits of a run readable; the work is done once for all runs.
@@ -237,14 +247,6 @@ def _prepared(
     people, pictures = (
         summary.beyond(counts, max_people) if max_people and counts else (0, 0)
     )
-    if people:
-        _log.info(
-            "%d people in %d training pictures are beyond data.max_people=%d of their "
-            "picture: the largest stay, the others' pixels are ignored",
-            people,
-            pictures,
-            max_people,
-        )
     return Prepared(
         train=_reduced(builder, (num_multi, num_single), reduction, reduction_by)
         if counts
