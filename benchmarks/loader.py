@@ -32,7 +32,8 @@ from configs import base
 from poseseg_jax.data.augment import AugmentSettings
 from poseseg_jax.data.form import Form
 from poseseg_jax.data.pipeline import TrainBatches, train_batches
-from poseseg_jax.data.prepared import DataSettings, prepare, prepare_val
+from poseseg_jax.data.prepared import prepare, prepare_val
+from poseseg_jax.data.settings import DataSettings
 from poseseg_jax.data.sources import EMBEDDED
 
 _BARE = "bare loop"

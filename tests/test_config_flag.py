@@ -85,10 +85,11 @@ def test_what_is_mistyped_is_refused_in_one_line(tmp_path, case):
     assert_refused(documented.run("poseseg_jax.main", *given), said, tmp_path)
 
 
-def test_every_command_with_a_config_says_the_same(tmp_path):
+@pytest.mark.parametrize("module", ["poseseg_jax.data.inspect", "experiments.losses"])
+def test_every_command_with_a_config_says_the_same(tmp_path, module):
     given, said = WRONG["a typo in a field"]
     given = [flag.format(tmp=tmp_path) for flag in (*given, *TO_LOOK)]
-    assert_refused(documented.run("poseseg_jax.data.inspect", *given), said, tmp_path)
+    assert_refused(documented.run(module, *given), said, tmp_path)
 
 
 # A command, as short as can be; with a default where its first argument says so.

@@ -12,8 +12,9 @@ from poseseg_jax.coco.scoring import score
 from poseseg_jax.data import pipeline, prepared, synthetic
 from poseseg_jax.data.bias import REDUCED_BY, REDUCTIONS
 from poseseg_jax.data.coco_persons.coco_persons_dataset_builder import Builder
-from poseseg_jax.data.prepared import DataSettings, prepare, prepare_val
+from poseseg_jax.data.prepared import prepare, prepare_val
 from poseseg_jax.data.sampling import Mixture
+from poseseg_jax.data.settings import DataSettings
 from poseseg_jax.representation import Representation
 from poseseg_jax.skeleton import SKELETONS
 from tests.coco_files import document, image, person, write_folder, write_json
