@@ -155,7 +155,10 @@ def help_text() -> str:
 def _described(flag: flags.Flag) -> str:
     parser: Any = flag.parser
     choices = getattr(parser, "enum_values", ())  # which absl puts before the words
-    words = flag.help.strip().removeprefix(f"<{'|'.join(choices)}>: ").rstrip(".") + "."
+    words = flag.help.partition(";\n")[0]  # then absl speaks of lists
+    words = (
+        words.strip().removeprefix(f"<{'|'.join(choices)}>: ").removesuffix(".") + "."
+    )
     if _is_required(flag):
         words += " Required."
     elif _has_default(flag) and "default:" not in words.lower():
@@ -189,4 +192,6 @@ def _has_default(flag: flags.Flag) -> bool:
 
 
 def _is_required(flag: flags.Flag) -> bool:
-    return any("other than None" in check.message for check in flag.validators)
+    """Whether it has to be given; --config may have a default of its own."""
+    is_checked = any("other than None" in check.message for check in flag.validators)
+    return is_checked and "default:" not in flag.help.lower()

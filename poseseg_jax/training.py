@@ -163,7 +163,7 @@ class Training:
             logbook.picture(self.step, f"val/{image_id}", picture)
         return judged
 
-    def save(self, metrics: Scores | None) -> None:
+    def save(self, metrics: judging.Scores | None) -> None:
         """Writes a checkpoint, with the metrics of its state if there are some."""
         place = {
             "loader": self._loader.get_state(),

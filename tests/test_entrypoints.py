@@ -109,13 +109,6 @@ def test_the_version_is_said_from_one_place():
     assert rest[-1].startswith("devices: ")
 
 
-def test_the_changelog_tells_of_this_version():
-    setup = configparser.ConfigParser()
-    setup.read(REPOSITORY / "setup.cfg")
-    told = (REPOSITORY / "CHANGELOG.md").read_text()
-    assert f"## [{setup['metadata']['version']}]" in told
-
-
 def test_a_misspelt_command_is_refused_in_words():
     """All that can be wrong with a config: tests/test_config_flag.py."""
     done = documented.run("poseseg_jax.main")
