@@ -16,13 +16,21 @@ SETTINGS := setup.cfg pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--progress-bar off -c constraints.txt
 
-.PHONY: help train test bench lint format clean
+.PHONY: help train test bench docs lint format hooks clean
 
 help:
-	@echo "make train [WORKDIR=runs/tiny] [ARGS=--config.x=y]  train on drawn people, in minutes"
-	@echo "make test                                           everything CI runs"
-	@echo "make bench                                          how fast it is, beside references"
-	@echo "make lint | format | clean"
+	@echo "make train    train on drawn people, in minutes: runs/tiny"
+	@echo "              [WORKDIR=runs/tiny] [CONFIG=configs/bias70.py:tiny] [ARGS=--config.x=y]"
+	@echo "make lint     format, style, types, layers: nothing is changed"
+	@echo "make format   put right what can be put right by itself"
+	@echo "make test     lint and all tests, as CI does [JOBS=4]"
+	@echo "make bench    how fast it is, beside references: benchmarks.json"
+	@echo "make docs     write again what of the pages is generated: minutes"
+	@echo "make hooks    the quick part of lint before every commit"
+	@echo "make clean    remove $(VENV) and caches; runs and data stay"
+	@echo
+	@echo "The first of them makes $(VENV) [PYTHON=python3.11]. What there is besides:"
+	@echo "$(BIN)/python -m poseseg_jax"
 
 train: $(VENV)/.installed
 	$(BIN)/python -m poseseg_jax.main --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
@@ -33,6 +41,14 @@ test: lint
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks
 
+# Pages that say what a program says; tests compare them.
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m poseseg_jax.pages --output=docs
+	$(BIN)/python -m experiments.readme
+	$(BIN)/python -m tests.figures
+	$(BIN)/python -m tests.bad_input
+	$(BIN)/python -m tests.faults
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -42,6 +58,9 @@ lint: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+hooks: $(VENV)/.installed-dev
+	$(BIN)/pre-commit install
 
 clean:
 	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,4 +1,10 @@
-"""All benchmarks, one after the other."""
+"""All benchmarks, one after the other.
+
+    python -m benchmarks
+
+Each prints a table, and puts its figures into benchmarks.json. Each is a command of its
+own, too, with more flags: python -m benchmarks.decode --help.
+"""
 
 import argparse
 import importlib
@@ -16,7 +22,11 @@ def names() -> list[str]:
 
 
 def _main() -> None:
-    parser = argparse.ArgumentParser("benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--smallest", action="store_true", help=report.SMALLEST)
     chosen = ["--smallest"] if parser.parse_args().smallest else []
     for name in names():

@@ -1,5 +1,7 @@
 """How often an interval of 95 % holds the truth, where the truth is known.
 
+    python -m benchmarks.coverage
+
 Runs of two configs are pretended. A score is a mean over pictures of what the config
 gains there, on every picture something else, and of what the seed does: to all pictures
 alike, and to each by chance. What comes out stands at the top of
@@ -92,9 +94,10 @@ def _run(scores: np.ndarray, times: np.ndarray, seed: int) -> Drawn:
 def main(argv: Sequence[str] | None = None) -> list[report.Row]:
     """The command; its flags say what is pretended."""
     flags = report.parser("coverage", __doc__, repeats=False)
-    flags.add_argument("--trials", type=int, default=4000)
+    flags.add_argument("--trials", type=int, default=4000, help="pretended pairs")
     flags.add_argument("--resamples", type=int, default=1000, help="draws of each")
-    flags.add_argument("--runs", type=int, nargs="+", default=[1, 3, 5, 10])
+    words = "how many of each config"
+    flags.add_argument("--runs", type=int, nargs="+", default=[1, 3, 5, 10], help=words)
     words = "how far they move the difference of two runs; 1: as far as pictures do"
     flags.add_argument(
         "--seeds", type=float, nargs="+", default=[0, 1, 2, 5, 100], help=words

@@ -1,5 +1,8 @@
 """The input pipeline beside a bare loop of JPEG decoding and one warp.
 
+    python -m benchmarks.loader
+    python -m benchmarks.loader --root=coco
+
 The pipeline is the one of training: prepared records -> augmented batches, in this
 process (0 workers) and in 1, 2, ... loader processes. The bare loop does for the same
 pictures, in the same views, what no pipeline can leave out: one thread decodes the
@@ -29,7 +32,8 @@ from configs import base
 from poseseg_jax.data.augment import AugmentSettings
 from poseseg_jax.data.form import Form
 from poseseg_jax.data.pipeline import TrainBatches, train_batches
-from poseseg_jax.data.prepared import DataSettings, prepare, prepare_val
+from poseseg_jax.data.prepared import prepare, prepare_val
+from poseseg_jax.data.settings import DataSettings
 from poseseg_jax.data.sources import EMBEDDED
 
 _BARE = "bare loop"
@@ -88,13 +92,13 @@ def _name(workers: int) -> str:
 
 
 def _parse(argv: Sequence[str]) -> Any:
-    flags = report.parser("loader", "The input pipeline beside a bare loop.")
+    flags = report.parser("loader", __doc__)
     flags.add_argument("--root", default="", help="data in COCO's layout: train2017")
     flags.add_argument("--annotations", type=Path, help="instead: a COCO-keypoint file")
     flags.add_argument("--images", type=Path, help="and the folder of its pictures")
     flags.add_argument("--prepared_dir", default="", help="as data.prepared_dir")
     flags.add_argument("--image_size", type=int, default=401, help="input side, px")
-    flags.add_argument("--batch_size", type=int, default=8)
+    flags.add_argument("--batch_size", type=int, default=8, help="pictures")
     flags.add_argument("--pictures", type=int, default=512, help="for each repeat")
     flags.add_argument(
         "--workers",

@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> list[Row]:
     flags = report.parser("predict", __doc__, repeats=False)
     flags.add_argument("--workdir", help="a trained run; default: random weights")
     flags.add_argument("--preset", default="tiny", help="of the config without a run")
-    flags.add_argument("--pictures", type=int, default=200)
+    flags.add_argument("--pictures", type=int, default=200, help="how many")
     flags.add_argument("--batch_size", type=int, help="as the command has it")
     given = flags.parse_args(argv)
     count = 3 if given.smallest else given.pictures

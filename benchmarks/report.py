@@ -48,7 +48,7 @@ def parser(
 ) -> argparse.ArgumentParser:
     """The flags that every benchmark takes, `--repeats` where it repeats anything."""
     flags = argparse.ArgumentParser(
-        f"benchmarks.{name}",
+        f"python -m benchmarks.{name}",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -41,7 +41,8 @@ def main(argv: Sequence[str]) -> list[Row]:
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     flags = report.parser("targets", __doc__)
     flags.add_argument("--sides", type=int, nargs="+", default=[401], help="px")
-    flags.add_argument("--people", type=int, nargs="+", default=[1, 5, 20])
+    words = "how many in a picture"
+    flags.add_argument("--people", type=int, nargs="+", default=[1, 5, 20], help=words)
     flags.add_argument("--batch", type=int, default=8, help="pictures")
     flags.add_argument("--room", type=int, default=30, help="for people, in a batch")
     given = flags.parse_args(argv)

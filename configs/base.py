@@ -20,7 +20,10 @@ def get_config(preset: str = "") -> ConfigDict:
       ValueError: if there is no such preset.
     """
     if preset not in PRESETS:
-        raise ValueError(f"No preset {preset!r}; there are {PRESETS}.")
+        raise ValueError(
+            f"There is no preset {preset!r}; the only one is 'tiny'. Without a colon "
+            "and a preset, a config is the real thing."
+        )
     config = ConfigDict(
         {
             "data": _data(),

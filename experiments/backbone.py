@@ -49,7 +49,6 @@ EXPERIMENT = Experiment(
     baseline=_BASELINE,
     variants=variants,
     fixed=("model.pretrained",),
-    tiny={"train.num_steps": 600, "checkpoint.every_steps": 600},
 )
 
 if __name__ == "__main__":

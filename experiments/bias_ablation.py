@@ -53,7 +53,6 @@ EXPERIMENT = Experiment(
     "steps, nor random subsets, nor AP by head count were published.",
     baseline=_BASELINE,
     variants=variants,
-    tiny={"train.num_steps": 600, "checkpoint.every_steps": 600},
     by_seed=("train.seed", "data.order_seed"),
     about={**CROWDS, **SINGLES, **ALL_PICTURES},
     along="single-person pictures removed, %",

@@ -117,7 +117,7 @@ EXPERIMENT = Experiment(
     "(here: backbone).",
     baseline=_BASELINE,
     variants=variants,
-    tiny={"train.num_steps": 1_200, "checkpoint.every_steps": 1_200},
+    tiny_steps=1_200,  # 200 for each of the six stages
     by_seed=("train.seed", "data.order_seed"),
     along="stage: single-person pictures removed in it, %",
 )

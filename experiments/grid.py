@@ -64,7 +64,7 @@ class Experiment:
       expected: what the paper or the seed code says of it, with the source.
       baseline: the variant with which all others are compared.
       variants: made from the experiment's config, of which they may take numbers.
-      tiny: what the preset `tiny` changes beyond the preset of the configs.
+      tiny_steps: of every run with the preset `tiny`, saved at its end only.
       by_seed: fields that are the run's seed.
       fixed: fields that nobody may set, beside those that it sets itself.
       about: what the report puts into words: some of the pictures, and their keys in
@@ -82,7 +82,7 @@ class Experiment:
     expected: str
     baseline: str
     variants: Callable[[ConfigDict], Sequence[Variant]]
-    tiny: Changes = field(default_factory=dict)
+    tiny_steps: int = 600
     by_seed: tuple[str, ...] = ("train.seed",)
     fixed: tuple[str, ...] = ()
     about: Mapping[str, str] = field(default_factory=lambda: dict(_ABOUT))
@@ -154,7 +154,9 @@ def plan(
     """
     if seeds < 1:
         raise ValueError(f"--seeds is {seeds}; expected 1 or more.")
-    tiny = experiment.tiny if file.endswith(":tiny") else {}
+    few = ("train.num_steps", "checkpoint.every_steps")
+    is_tiny = file.endswith(":tiny")
+    tiny = dict.fromkeys(few, experiment.tiny_steps) if is_tiny else {}
     shared = {**tiny, **overrides}
     begun = ConfigDict(config)
     begun.update_from_flattened_dict(shared)

@@ -45,7 +45,6 @@ EXPERIMENT = Experiment(
     "counts, so that weights mean what they say.",
     baseline=_BASELINE,
     variants=variants,
-    tiny={"train.num_steps": 600, "checkpoint.every_steps": 600},
 )
 
 if __name__ == "__main__":

@@ -35,7 +35,6 @@ EXPERIMENT = Experiment(
     "gives keypoints 0.5.",
     baseline=_BASELINE,
     variants=variants,
-    tiny={"train.num_steps": 600, "checkpoint.every_steps": 600},
 )
 
 if __name__ == "__main__":

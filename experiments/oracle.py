@@ -23,13 +23,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from absl import app, flags
+from absl import flags
 
 from experiments.perfect import Case, Scores, case, grid_bound, measure
-from poseseg_jax import markdown
+from poseseg_jax import command, markdown
 from poseseg_jax.coco import annotations
 from poseseg_jax.coco.picture import Picture
-from poseseg_jax.logbook import speak
 from poseseg_jax.representation import MASKS
 from poseseg_jax.skeleton import SKELETONS
 
@@ -191,7 +190,6 @@ _CHOICES = {
 
 
 def _main(_) -> None:
-    speak()
     given = flags.FLAGS
     changes = {
         field: given[name].value
@@ -201,10 +199,7 @@ def _main(_) -> None:
     changes["train.image_size"] = given.size
     variants = VARIANTS if given.table else ()
     output = Path(given.output)
-    try:
-        scores = run(Path(given.annotations), output, changes, variants)
-    except ValueError as error:
-        raise SystemExit(f"{type(error).__name__}: {error}") from None
+    scores = run(Path(given.annotations), output, changes, variants)
     print(report(scores, output, size=given.size))
 
 
@@ -241,4 +236,4 @@ if __name__ == "__main__":
         f"Fractions of cells (soft), or whole cells (hard); default: {MASKS[0]}.",
     )
     flags.DEFINE_bool("table", False, "Also what each other choice would cost.")
-    app.run(_main)
+    command.run(_main)

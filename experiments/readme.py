@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from absl import app, flags
+from absl import flags
 
 from experiments.grid import Experiment
 from experiments.report import SUMMARY_FILE
-from poseseg_jax import markdown
+from poseseg_jax import command, markdown
 
 FOLDER = Path(__file__).resolve().parent
 PAGE = FOLDER / "README.md"
@@ -180,10 +180,7 @@ def _rest(name: str) -> str:
 
 def _main(_) -> None:
     if flags.FLAGS.add:
-        try:
-            print(add(Path(flags.FLAGS.add)))
-        except (ValueError, OSError) as error:
-            raise SystemExit(f"{type(error).__name__}: {error}") from None
+        print(add(Path(flags.FLAGS.add)))
     Path(flags.FLAGS.output).write_text(page())
     print(flags.FLAGS.output)
 
@@ -191,4 +188,4 @@ def _main(_) -> None:
 if __name__ == "__main__":
     flags.DEFINE_string("add", None, "Folder of a report to keep with the others.")
     flags.DEFINE_string("output", str(PAGE), "Where the page goes.")
-    app.run(_main)
+    command.run(_main)

@@ -66,7 +66,6 @@ EXPERIMENT = Experiment(
     baseline=_BASELINE,
     variants=variants,
     against_time=True,
-    tiny={"train.num_steps": 600, "checkpoint.every_steps": 600},
 )
 
 if __name__ == "__main__":

@@ -48,7 +48,6 @@ EXPERIMENT = Experiment(
     "ceilings on COCO.",
     baseline=_BASELINE,
     variants=variants,
-    tiny={"train.num_steps": 600, "checkpoint.every_steps": 600},
     has_ceiling=True,
 )
 

@@ -11,18 +11,15 @@ lets the runs at work save first.
 
 import argparse
 import functools
-import logging
 import shlex
 import signal
-import sys
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
 from experiments import costs, launch, report, schedule
 from experiments.grid import CONFIG, Experiment, plan
-from poseseg_jax import config_flag
-from poseseg_jax.logbook import speak
+from poseseg_jax import command, config_flag
 from poseseg_jax.workdir import occupied
 
 flags.disclaim_key_flags()  # every script has them, and lists them in --help
@@ -48,18 +45,14 @@ def main(experiment: Experiment) -> None:
     )
 
     def run(_) -> None:
-        speak()
-        logging.getLogger("experiments").setLevel(logging.INFO)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            _run(experiment, Path(flags.FLAGS.output))
-        except KeyboardInterrupt:
-            print(_STOPPED, file=sys.stderr)
-            raise SystemExit(130) from None
-        except (ValueError, OSError) as error:
-            raise SystemExit(f"{type(error).__name__}: {error}") from None
+        _run(experiment, Path(flags.FLAGS.output))
 
-    app.run(run, flags_parser=lambda argv: config_flag.parse_flags(preset_set(argv)))
+    command.run(
+        run,
+        flags_parser=lambda argv: config_flag.parse_flags(preset_set(argv)),
+        interrupted=_STOPPED,
+    )
 
 
 def _run(experiment: Experiment, output: Path) -> None:

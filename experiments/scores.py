@@ -14,7 +14,8 @@ from poseseg_jax.charts.point import Point, over_seeds
 from poseseg_jax.coco import annotations, bootstrap, crowding, scoring
 from poseseg_jax.coco.bootstrap import Drawn, Interval
 from poseseg_jax.coco.groups import group_difference
-from poseseg_jax.data.prepared import DataSettings, prepare
+from poseseg_jax.data.prepared import prepare
+from poseseg_jax.data.settings import DataSettings
 from poseseg_jax.judging import read_matches
 from poseseg_jax.workdir import METRICS_FILE
 

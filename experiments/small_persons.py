@@ -14,10 +14,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
 from experiments.pretended import Habits, detect
-from poseseg_jax import markdown
+from poseseg_jax import command, markdown
 from poseseg_jax.coco import results, scoring
 from poseseg_jax.coco.annotations import parse, read_document
 from poseseg_jax.coco.picture import PERSON_CATEGORY, SMALL_AREA
@@ -131,10 +131,7 @@ def run(annotations: Path, output: Path, given: dict[str, str | None]) -> str:
 def _main(_) -> None:
     args = flags.FLAGS
     given = {"keypoints": args.results_keypoints, "segm": args.results_segm}
-    try:
-        print(run(Path(args.annotations), Path(args.output), given))
-    except ValueError as error:
-        raise SystemExit(f"{type(error).__name__}: {error}") from None
+    print(run(Path(args.annotations), Path(args.output), given))
 
 
 if __name__ == "__main__":
@@ -142,4 +139,4 @@ if __name__ == "__main__":
     flags.DEFINE_string("output", None, "Where the report goes.", required=True)
     flags.DEFINE_string("results_keypoints", None, "COCO result file of keypoints.")
     flags.DEFINE_string("results_segm", None, "COCO result file of masks.")
-    app.run(_main)
+    command.run(_main)

@@ -46,7 +46,6 @@ EXPERIMENT = Experiment(
     "and 68.7 with several (arXiv 1803.08225).",
     baseline=_BASELINE,
     variants=variants,
-    tiny={"train.num_steps": 600, "checkpoint.every_steps": 600},
     against_time=True,
 )
 

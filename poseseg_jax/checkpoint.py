@@ -11,9 +11,6 @@ batches, so it is the same on every host.
 """
 
 import contextlib
-import errno
-import itertools
-import json
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -24,19 +21,12 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from poseseg_jax import layout, stored
-from poseseg_jax.disk import may_pass, write_whole
+from poseseg_jax import checkpoint_files, layout, stored
+from poseseg_jax.checkpoint_files import BrokenCheckpoint, Metrics
 from poseseg_jax.stored import LoaderState
 from poseseg_jax.structs import TrainState
 
 _log = logging.getLogger(__name__)
-
-Metrics = Mapping[str, float | None]
-_BROKEN = "broken_checkpoints"
-
-
-class BrokenCheckpoint(ValueError):
-    """A checkpoint that cannot be read, or that does not hold what was written."""
 
 
 class Checkpoints:
@@ -74,8 +64,8 @@ class Checkpoints:
             )
         if create:  # Orbax makes no folder for one host alone
             self.directory.mkdir(parents=True, exist_ok=True)
-        self._look_at_metrics(may_remove=create)
-        self._quality = lambda metrics: _quality(metrics, best_by)
+        checkpoint_files.forget_broken_metrics(self.directory, may_remove=create)
+        self._quality = lambda metrics: checkpoint_files.quality(metrics, best_by)
         self._manager = ocp.CheckpointManager(
             self.directory,
             options=_options(keep, self._quality, may_clean=create),
@@ -123,7 +113,8 @@ class Checkpoints:
         self._manager.reload()
         if step in self._manager.all_steps():
             if metrics is not None:
-                self._add_metrics(step, metrics)
+                checkpoint_files.add_metrics(self.directory / str(step), metrics)
+                self._manager.reload()
             return
         leaves = stored.named(state)
         arrays = {name: stored.to_array(leaf) for name, leaf in leaves.items()}
@@ -207,7 +198,9 @@ class Checkpoints:
                 _log.warning("%s", error)
                 broken.append(error)
                 continue
-            self._set_aside([later for later in self.steps() if later > step])
+            if later := [other for other in self.steps() if other > step]:
+                checkpoint_files.set_aside(self.directory, later)
+                self._manager.reload()
             return step, state, place
         raise BrokenCheckpoint(
             f"None of the checkpoints in {self.directory} can be read, and the run "
@@ -234,7 +227,7 @@ class Checkpoints:
         leaves = stored.named(template)
         wanted = {name: stored.abstract(leaf) for name, leaf in leaves.items()}
         fields = {name.split("/")[0] for name in wanted}
-        with self._readable(step):
+        with checkpoint_files.readable(path):
             items = ocp.args.Composite(data=ocp.args.JsonRestore())
             data = stored.unsealed(self._manager.restore(step, args=items)["data"])
         listed: dict[str, str] = data["arrays"]
@@ -246,7 +239,7 @@ class Checkpoints:
             restore_args=ocp.checkpoint_utils.construct_restore_args(tree),
             partial_restore=True,
         )
-        with self._readable(step):
+        with checkpoint_files.readable(path):
             items = ocp.args.Composite(state=arguments)
             found = stored.named(self._manager.restore(step, args=items)["state"])
             for name, said in listed.items():
@@ -255,25 +248,6 @@ class Checkpoints:
         arrays = [stored.from_array(found[name], leaf) for name, leaf in leaves.items()]
         restored = jax.tree.unflatten(jax.tree.structure(template), arrays)
         return restored, stored.unpack(data["place"])
-
-    @contextlib.contextmanager
-    def _readable(self, step: int) -> Iterator[None]:
-        """Says of which checkpoint an error in reading is."""
-        path = self.directory / str(step)
-        try:
-            yield
-        # Orbax and what lies below it fail in many ways, by the byte that is wrong.
-        except Exception as error:
-            if may_pass(error):
-                raise OSError(
-                    errno.EIO,
-                    f"{path} could not be read now ({_first_line(error)}). Give the "
-                    "command again. If it is said again and again, and memory and "
-                    f"drive are in order, move {path} away",
-                ) from error
-            raise BrokenCheckpoint(
-                f"{path} cannot be read ({_first_line(error)})."
-            ) from error
 
     @contextlib.contextmanager
     def _naming_others(self, step: int) -> Iterator[None]:
@@ -285,41 +259,6 @@ class Checkpoints:
             raise BrokenCheckpoint(
                 f"{error} There are other checkpoints of the steps {others}."
             ) from error
-
-    def _add_metrics(self, step: int, metrics: Metrics) -> None:
-        """Writes them into a checkpoint that is there, which stays whole meanwhile."""
-        path = self.directory / str(step) / layout.METRICS_OF_CHECKPOINT
-        path.parent.mkdir(exist_ok=True)
-        write_whole(path, json.dumps(dict(metrics)))
-        self._manager.reload()
-
-    def _look_at_metrics(self, *, may_remove: bool) -> None:
-        """Removes broken metrics, at which Orbax would stop before it reads anything.
-
-        Raises:
-          ValueError: naming them, if they may not be removed.
-        """
-        for path in layout.metrics_of_checkpoints(self.directory):
-            try:
-                json.loads(path.read_bytes())
-            except ValueError as error:
-                if not may_remove:
-                    raise ValueError(f"{path} cannot be read; remove it.") from error
-                _log.warning("%s cannot be read: the score is forgotten.", path)
-                path.unlink()
-
-    def _set_aside(self, steps: list[int]) -> None:
-        for step in steps:
-            folder = self.directory.with_name(_BROKEN)
-            folder.mkdir(exist_ok=True)
-            names = (f"{step}.{n}" if n else f"{step}" for n in itertools.count())
-            place = next(
-                folder / name for name in names if not (folder / name).exists()
-            )
-            (self.directory / str(step)).rename(place)
-            _log.warning("It is moved to %s.", place)
-        if steps:
-            self._manager.reload()
 
 
 def _options(
@@ -346,11 +285,6 @@ def _options(
     )
 
 
-def _quality(metrics: Metrics | None, name: str) -> float:
-    value = (metrics or {}).get(name)
-    return -math.inf if value is None or math.isnan(value) else float(value)
-
-
 def _check_finite(step: int, arrays: Mapping[str, Any]) -> None:
     broken = [name for name, array in arrays.items() if not stored.is_finite(array)]
     if broken:
@@ -358,8 +292,3 @@ def _check_finite(step: int, arrays: Mapping[str, Any]) -> None:
         raise FloatingPointError(
             f"The state is not finite after step {step}: {broken[0]}{more}."
         )
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200]

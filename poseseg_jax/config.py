@@ -12,7 +12,7 @@ from typing import Any
 
 from poseseg_jax import checks, ranges
 from poseseg_jax.data.augment import AugmentSettings
-from poseseg_jax.data.prepared import DataSettings
+from poseseg_jax.data.settings import DataSettings
 from poseseg_jax.decode.settings import DecodeSettings
 from poseseg_jax.fields import check_names
 from poseseg_jax.geometry import check_side

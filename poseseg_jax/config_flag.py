@@ -3,7 +3,7 @@
 A command says
 
     config_flag.define()
-    app.run(main, flags_parser=config_flag.parse_flags)
+    command.run(main, flags_parser=config_flag.parse_flags)
 
 and its main takes `config_flag.given()`. Any field can be set on the command line, as
 in --config.train.num_steps=1000. What is mistyped ends the program with exit code 1 and
@@ -18,6 +18,7 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from poseseg_jax.command import flags_in_words, refuse_words
 from poseseg_jax.fields import flat, hint
 
 flags.disclaim_key_flags()  # who calls `define` has the flag, and lists it in --help
@@ -69,8 +70,7 @@ def parse_flags(argv: list[str]) -> list[str]:
         raise SystemExit(_missing(error)) from None
     except flags.Error as error:
         raise SystemExit(_in_words(error)) from None
-    if rest[1:]:
-        raise SystemExit(f"What is {rest[1]!r}? A flag begins with --; see --help.")
+    refuse_words(rest[1:])
     given()
     return rest
 
@@ -167,6 +167,4 @@ def _in_words(error: flags.Error) -> str:
         value = known[field[1]]
         kind = _KINDS.get(type(value), "a value")
         return f"--{field[0]}: expected {kind}, such as {value!r}."
-    must = r"(?:flag --\w+=None: )?Flag --(\w+) must have a value other than None"
-    message = re.sub(must, r"--\1 has to be given", message)
-    return f"{' '.join(message.split()).rstrip('.')}. See --help."
+    return flags_in_words(error)

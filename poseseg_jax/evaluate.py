@@ -1,10 +1,10 @@
-"""A split -> results in COCO's format -> scores -> pictures to look at.
+"""Scores a trained network on its validation split, or on any COCO-keypoint file.
 
-    python -m poseseg_jax.evaluate --workdir=W [--annotations=J --images=I]
+    python -m poseseg_jax.evaluate --workdir=runs/tiny
+    python -m poseseg_jax.evaluate --workdir=W --annotations=J --images=I --output=O
 
 writes results_keypoints.json, results_segm.json, metrics.json, per_picture.csv,
-crowd.png, worst.png and overlays/ of the workdir's own validation split, or of any
-COCO-keypoint file and its pictures; with --bootstrap=1000, intervals.json too. A file
+crowd.png, worst.png and overlays/; with --bootstrap=1000, intervals.json too. A file
 that only lists pictures, as of COCO's test sets, gets results and no scores.
 """
 
@@ -18,9 +18,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags
 
-from poseseg_jax import averaging, devices, hosts, inference
+from poseseg_jax import averaging, command, devices, hosts, inference
 from poseseg_jax import changes as changes_lib
 from poseseg_jax.coco import bootstrap, results
 from poseseg_jax.coco.results import Results
@@ -30,7 +30,6 @@ from poseseg_jax.data.prepared import Prepared, prepare, prepare_val
 from poseseg_jax.disk import full_disk_explained
 from poseseg_jax.inference import Detect, Variables
 from poseseg_jax.judging import Scores, caption, judge, read_intervals, report, write
-from poseseg_jax.logbook import speak
 from poseseg_jax.structs import Batch, Instances
 from poseseg_jax.workdir import METRICS_FILE
 
@@ -207,28 +206,24 @@ def _use_every_core(workdir: Path, changes: Mapping[str, Any]) -> None:
 
 
 def _main(_) -> None:
-    speak()
     given = flags.FLAGS
     output = Path(given.output or given.workdir)
-    try:
-        words = list(given.set or ())
-        words += [] if given.flip is None else [f"eval.flip={given.flip}"]
-        words += [f"eval.scales={given.scales}"] if given.scales else []
-        changes = changes_lib.read(words)
-        _use_every_core(Path(given.workdir), changes)
-        with full_disk_explained(output, "Make room, and give the same command again."):
-            metrics = evaluate(
-                Path(given.workdir),
-                annotations=Path(given.annotations) if given.annotations else None,
-                images=Path(given.images) if given.images else None,
-                output=output,
-                step=inference.read_step(given.step),
-                best=given.step == "best",
-                resamples=given.bootstrap,
-                changes=changes,
-            )
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"{type(error).__name__}: {error}") from None
+    words = list(given.set or ())
+    words += [] if given.flip is None else [f"eval.flip={given.flip}"]
+    words += [f"eval.scales={given.scales}"] if given.scales else []
+    changes = changes_lib.read(words)
+    _use_every_core(Path(given.workdir), changes)
+    with full_disk_explained(output, "Make room, and give the same command again."):
+        metrics = evaluate(
+            Path(given.workdir),
+            annotations=Path(given.annotations) if given.annotations else None,
+            images=Path(given.images) if given.images else None,
+            output=output,
+            step=inference.read_step(given.step),
+            best=given.step == "best",
+            resamples=given.bootstrap,
+            changes=changes,
+        )
     print(caption(metrics, output, split=given.annotations or ""))
     print(report(metrics, read_intervals(output)))
 
@@ -255,4 +250,4 @@ if __name__ == "__main__":
     )
     flags.DEFINE_bool("flip", None, "Short for --set=eval.flip=...")
     flags.DEFINE_string("scales", None, "Short for --set=eval.scales=..., as 0.8,1.")
-    app.run(_main)
+    command.run(_main)

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import absl.logging
 import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
@@ -19,19 +18,6 @@ from poseseg_jax.disk import write_whole
 from poseseg_jax.events import Events
 
 _log = logging.getLogger(__name__)
-
-
-def speak(*, quietly: bool = False) -> None:
-    """Lets this program's own lines through, and silences what Orbax and TFDS narrate.
-
-    What they have to say that matters comes as an error.
-
-    Args:
-      quietly: for all hosts but the first: only what is wrong.
-    """
-    absl.logging.set_verbosity(absl.logging.ERROR)
-    level = logging.WARNING if quietly else logging.INFO
-    logging.getLogger("poseseg_jax").setLevel(level)
 
 
 class Logbook:

@@ -11,9 +11,9 @@ stopped.
 import sys
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
-from poseseg_jax import config_flag
+from poseseg_jax import command, config_flag
 
 config_flag.define()
 # While data are prepared, or the last files are written.
@@ -31,15 +31,14 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Where the run is kept.", requir
 
 def _main(_) -> None:
     # Loader processes import this module again; they need none of the below.
-    from poseseg_jax import devices, hosts, judging, logbook, train
+    from poseseg_jax import devices, hosts, judging, train
 
-    logbook.speak()
     config = config_flag.given()
     try:
         if _COORDINATOR.value:
             address = _COORDINATOR.value
             hosts.join(address, _NUM_PROCESSES.value, _PROCESS_ID.value)
-            logbook.speak(quietly=not hosts.is_first())
+            command.speak(quietly=not hosts.is_first())
         else:
             part = config["train"]["batch_size"]
             part //= max(config["optim"]["accumulate_steps"], 1)
@@ -49,15 +48,10 @@ def _main(_) -> None:
     except train.Interrupted as stop:
         print(stop, file=sys.stderr)
         raise SystemExit(stop.exit_code) from None
-    except KeyboardInterrupt:
-        print(_INTERRUPTED, file=sys.stderr)
-        raise SystemExit(130) from None
-    except (ValueError, FloatingPointError, OSError) as error:
-        raise SystemExit(f"{type(error).__name__}: {error}") from None
     if hosts.is_first():
         workdir = Path(_WORKDIR.value)
         print(f"{judging.caption(metrics, workdir)}\n{judging.report(metrics)}")
 
 
 if __name__ == "__main__":
-    app.run(_main, flags_parser=config_flag.parse_flags)
+    command.run(_main, flags_parser=config_flag.parse_flags, interrupted=_INTERRUPTED)

@@ -1,4 +1,4 @@
-"""Pictures, videos or a camera -> people: drawings, and COCO's result format.
+"""Finds people in pictures, videos or a camera, draws them, and writes what it found.
 
     python -m poseseg_jax.predict --workdir=W --output=O PATHS...
 
@@ -16,15 +16,14 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 from tqdm import tqdm
 
-from poseseg_jax import changes
+from poseseg_jax import changes, command
 from poseseg_jax.data import named
 from poseseg_jax.data.named import Input
 from poseseg_jax.disk import full_disk_explained
 from poseseg_jax.inference import read_step
-from poseseg_jax.logbook import speak
 from poseseg_jax.predictions import DRAWINGS, Predictions, ids_of
 from poseseg_jax.predictor import MIN_SCORE, Predictor
 from poseseg_jax.seeing import MAX_SIDE, THREADS, Job, Wishes, see_pictures, see_video
@@ -112,7 +111,6 @@ def _scales(text: str | None) -> tuple[float, ...] | None:
 
 
 def _main(words: list[str]) -> None:
-    speak()
     given = flags.FLAGS
     output = Path(given.output)
     advice = "Make room, and give the same command again."
@@ -142,8 +140,6 @@ def _main(words: list[str]) -> None:
     except KeyboardInterrupt:
         print(f"Interrupted. What was found is in {output}.", file=sys.stderr)
         raise SystemExit(130) from None
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"{type(error).__name__}: {error}") from None
     left_out = len({**wrong, **found.skipped})
     _log.info(
         "%d people in %d pictures, %.0f s; files in %s%s",
@@ -183,4 +179,4 @@ if __name__ == "__main__":
     flags.DEFINE_bool(
         "square", False, "See every picture at the shape that evaluation has."
     )
-    app.run(_main)
+    command.run(_main, flags_parser=command.parse_flags_and_words)

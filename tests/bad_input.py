@@ -21,7 +21,7 @@ from PIL import Image
 
 from poseseg_jax.coco.annotations import load
 from poseseg_jax.coco.picture import parse_picture
-from poseseg_jax.data.coco_persons.coco_persons_dataset_builder import make_record
+from poseseg_jax.data.coco_persons.record import make_record
 from poseseg_jax.skeleton import KEYPOINT_NAMES
 from tests.coco_files import document, image, person
 

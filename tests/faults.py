@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from poseseg_jax import stored, train
+from poseseg_jax import command, stored, train, training
 from poseseg_jax.interruption import Interrupted
 from poseseg_jax.logbook import Logbook
 from poseseg_jax.speed import RATES
@@ -62,7 +62,7 @@ def message_of(call: Callable[..., object], *arguments: object) -> str:
     except ERRORS as error:
         if isinstance(error, Interrupted):
             return f"{error} (exit code {error.exit_code})"
-        return f"{type(error).__name__}: {error}"
+        return command.in_words(error)
     raise AssertionError("nothing happened")
 
 
@@ -323,14 +323,14 @@ def _full_for_a_line(ground: Ground, folder: Path) -> str:
 
 def _no_shared_memory(ground: Ground, folder: Path) -> str:
     workdir = folder / "run"
-    begin = train._Training._next_batch
+    begin = training.Training._next_batch
 
     def next_batch(training: Any) -> Any:
         with largest_file(4096):
             return begin(training)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train._Training, "_next_batch", next_batch)
+        patch.setattr(training.Training, "_next_batch", next_batch)
         said = message_of(train.run, _with_a_worker(ground), workdir)
     assert not steps_of(workdir)
     assert not (workdir / "metrics.jsonl").exists()

@@ -25,7 +25,7 @@ from poseseg_jax.coco.annotations import AnnotationFile, parse, people_map
 from poseseg_jax.coco.document import read_document
 from poseseg_jax.coco.picture import MAX_PIXELS, parse_picture
 from poseseg_jax.coco.segmentation import check_segmentation, to_mask
-from poseseg_jax.data.coco_persons.coco_persons_dataset_builder import make_record
+from poseseg_jax.data.coco_persons.record import make_record
 from poseseg_jax.data.decoding import decode_image, decode_record
 from poseseg_jax.structs import IGNORE, SEVERAL, UNKNOWN_MASK
 from tests.coco_files import document, image, person

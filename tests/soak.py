@@ -29,7 +29,7 @@ from pathlib import Path
 
 import jax
 
-from poseseg_jax import logbook, train
+from poseseg_jax import command, train
 from poseseg_jax.checkpoint import Checkpoints
 from poseseg_jax.interruption import Interrupted
 from poseseg_jax.speed import RATES
@@ -194,7 +194,7 @@ def main() -> None:
     given = parser.parse_args()
     folder = Path(given.folder or tempfile.mkdtemp(prefix="soak-"))
     folder.mkdir(parents=True, exist_ok=True)
-    logbook.speak()
+    command.speak()
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     soak = Soak(folder, given.seed)
     began = time.monotonic()

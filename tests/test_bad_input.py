@@ -5,7 +5,7 @@ import pytest
 from poseseg_jax.coco.annotations import load, people_map
 from poseseg_jax.coco.picture import parse_picture
 from poseseg_jax.coco.scoring import TASKS, score
-from poseseg_jax.data.coco_persons.coco_persons_dataset_builder import make_record
+from poseseg_jax.data.coco_persons.record import make_record
 from poseseg_jax.data.decoding import decode_record
 from poseseg_jax.data.prepared import prepare_val
 from tests import bad_input

@@ -23,8 +23,9 @@ from poseseg_jax.data.coco_persons.coco_persons_dataset_builder import (
     Source,
     make_record,
 )
-from poseseg_jax.data.prepared import DataSettings, prepare
+from poseseg_jax.data.prepared import prepare
 from poseseg_jax.data.run_lengths import decode_runs
+from poseseg_jax.data.settings import DataSettings
 from tests.coco_files import document, image, person, real_data, write_folder
 from tests.web import Web
 

@@ -14,7 +14,7 @@ import pytest
 from configs import base
 from poseseg_jax import inference, optim, train_step
 from poseseg_jax.config import OptimSettings, Settings, parse
-from poseseg_jax.data.prepared import DataSettings
+from poseseg_jax.data.settings import DataSettings
 from poseseg_jax.fields import differences
 from poseseg_jax.losses import TERMS
 from poseseg_jax.models.stages import stage_of

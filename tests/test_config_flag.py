@@ -26,7 +26,7 @@ WRONG = {
     "an empty value": (["--config="], "There is no such config: ''"),
     "no such preset": (
         ["--config=configs/full.py:tny"],
-        "--config=configs/full.py:tny: No preset 'tny'; there are ('', 'tiny')",
+        "configs/full.py:tny: There is no preset 'tny'; the only one is 'tiny'.",
     ),
     "a typo in a field": (
         [CONFIG, "--config.train.sede=1"],
@@ -85,23 +85,23 @@ def test_what_is_mistyped_is_refused_in_one_line(tmp_path, case):
     assert_refused(documented.run("poseseg_jax.main", *given), said, tmp_path)
 
 
-def test_every_command_with_a_config_says_the_same(tmp_path):
+@pytest.mark.parametrize("module", ["poseseg_jax.data.inspect", "experiments.losses"])
+def test_every_command_with_a_config_says_the_same(tmp_path, module):
     given, said = WRONG["a typo in a field"]
     given = [flag.format(tmp=tmp_path) for flag in (*given, *TO_LOOK)]
-    assert_refused(documented.run("poseseg_jax.data.inspect", *given), said, tmp_path)
+    assert_refused(documented.run(module, *given), said, tmp_path)
 
 
 # A command, as short as can be; with a default where its first argument says so.
 COMMAND = """
 import json, sys
-from absl import app
-from poseseg_jax import config_flag
+from poseseg_jax import command, config_flag
 
 def main(_):
     print(json.dumps([config_flag.given(), config_flag.overrides()]))
 
 config_flag.define(*sys.argv.pop(1).split())
-app.run(main, flags_parser=config_flag.parse_flags)
+command.run(main, flags_parser=config_flag.parse_flags)
 """
 
 

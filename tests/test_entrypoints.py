@@ -1,5 +1,6 @@
 """Every command starts, says what it takes, and complains in words."""
 
+import configparser
 import contextlib
 import json
 import os
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,9 @@ PROMISED = {
     "poseseg_jax.data.synthetic": {"output", "num_train", "num_val", "seed"},
 }
 
+
+# Flags that libraries define, of no concern to who uses a command of ours.
+OTHERS = {"verbosity", "only_check_args", "pdb", "logtostderr", "jax_platforms"}
 
 # Modules that do something when they are run.
 COMMANDS = [
@@ -67,12 +72,41 @@ def test_all_that_was_promised_can_be_started():
 @pytest.mark.parametrize("module", COMMANDS)
 def test_every_command_says_what_it_takes(module):
     done = documented.help_of(module)
-    # absl ends with 1 also where help was asked for, argparse with 0.
-    assert done.returncode in (0, 1)
-    assert not done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     assert documented.flags_of(module) >= PROMISED.get(module, set())
     assert documented.flags_of(module)
-    assert len(done.stdout.splitlines()[0]) > len("flags:"), "it says what it does"
+    assert not documented.flags_of(module) & OTHERS
+    assert "None" not in done.stdout
+    name = module.removesuffix(".__main__")
+    assert f"python -m {name}" in done.stdout.partition("lags:")[0], "an example"
+    assert what_it_does(done.stdout).endswith((".", "?"))
+
+
+def what_it_does(text):
+    """The first line of a help that is not how argparse begins its own."""
+    parts = text.split("\n\n")
+    return parts[1 if text.startswith("usage:") else 0].splitlines()[0]
+
+
+def test_without_a_name_the_commands_are_listed():
+    done = documented.run("poseseg_jax")
+    assert (done.returncode, done.stderr) == (0, "")
+    named = set(re.findall(r"python -m (poseseg_jax[\w.]+)", done.stdout))
+    ours = {name.removesuffix(".__main__") for name in COMMANDS}
+    assert named == {name for name in ours if name.startswith("poseseg_jax.")}
+    for name in named:  # and what each does
+        assert f"{name}\n      " in done.stdout
+
+
+def test_the_version_is_said_from_one_place():
+    done = documented.run("poseseg_jax", "--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    setup = configparser.ConfigParser()
+    setup.read(REPOSITORY / "setup.cfg")
+    first, *rest = done.stdout.splitlines()
+    assert first == f"poseseg_jax {setup['metadata']['version']}"
+    assert f"jax {metadata.version('jax')}" in rest
+    assert rest[-1].startswith("devices: ")
 
 
 def test_a_misspelt_command_is_refused_in_words():

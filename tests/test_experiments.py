@@ -148,6 +148,6 @@ def test_every_script_is_on_the_page():
     scripts = {
         path.stem
         for path in readme.FOLDER.glob("*.py")
-        if "app.run(" in path.read_text() or "runner.main(EXP" in path.read_text()
+        if "command.run(" in path.read_text() or "runner.main(EXP" in path.read_text()
     }
     assert scripts - {"runner", "readme"} == {*readme.NAMES, *readme.OTHERS}

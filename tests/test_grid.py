@@ -23,7 +23,7 @@ QUESTION = Experiment(
         Variant("one"),
         Variant("two", {"train.num_steps": config.train.num_steps // 2}, after="one"),
     ],
-    tiny={"train.batch_size": 4},
+    tiny_steps=800,
 )
 
 
@@ -116,14 +116,18 @@ def test_steps_that_do_not_divide_into_stages_are_refused(tmp_path):
 
 
 def test_fields_are_set_in_every_run_and_go_before_those_of_the_preset(tmp_path):
-    runs = runs_of(QUESTION, tmp_path, seeds=2, train__batch_size=2, data__root="x")
+    given = {"checkpoint__every_steps": 2, "data__root": "x"}
+    runs = runs_of(QUESTION, tmp_path, seeds=2, **given)
     assert [run.seed for run in runs] == [0, 0, 1, 1]
     for run in runs:
-        assert run.config["train"]["batch_size"] == 2
+        assert run.config["checkpoint"]["every_steps"] == 2
         assert run.changes["data.root"] == "x"
-    assert runs_of(QUESTION, tmp_path)[0].config["train"]["batch_size"] == 4
+    tiny = runs_of(QUESTION, tmp_path)[0]
+    assert (tiny.steps, tiny.config["checkpoint"]["every_steps"]) == (800, 800)
     real = runs_of(QUESTION, tmp_path, preset="")[0]
-    assert real.config["train"]["batch_size"] == 32
+    usual = base.get_config()
+    assert real.steps == usual.train.num_steps
+    assert real.config["checkpoint"]["every_steps"] == usual.checkpoint.every_steps
 
 
 def test_changes_are_all_that_differs_from_the_file(tmp_path):
@@ -185,5 +189,5 @@ def test_an_evaluation_trains_nothing(tmp_path):
 
     experiment = dataclasses.replace(QUESTION, variants=variants)
     first, second = runs_of(experiment, tmp_path)
-    assert (first.steps, second.steps) == (7_000, 0)
+    assert (first.steps, second.steps) == (800, 0)
     assert second.source == first.workdir

@@ -15,7 +15,8 @@ from configs import base
 from poseseg_jax.coco.annotations import load
 from poseseg_jax.data import iteration_files
 from poseseg_jax.data.iteration_files import write_all
-from poseseg_jax.data.prepared import DataSettings, prepare
+from poseseg_jax.data.prepared import prepare
+from poseseg_jax.data.settings import DataSettings
 from tests import documented
 from tests.coco_files import (
     document,

@@ -12,7 +12,7 @@ from collections import Counter
 import jax
 import pytest
 
-from poseseg_jax import train
+from poseseg_jax import train, training
 from poseseg_jax.interruption import SIGNALS, Interrupted, Interruption
 from tests import documented, faults, tiny_run
 from tests.tiny_run import NUM_STEPS, read_state
@@ -74,14 +74,14 @@ def test_an_interrupted_evaluation_is_made_up_for(
     ground, undisturbed, tmp_path, monkeypatch
 ):
     """It comes where it would have been, between the same lines."""
-    begin = train._Training.evaluate
+    begin = training.Training.evaluate
 
     def evaluate(training, logbook):
         os.kill(os.getpid(), signal.SIGTERM)
         return begin(training, logbook)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train._Training, "evaluate", evaluate)
+        patch.setattr(training.Training, "evaluate", evaluate)
         with pytest.raises(Interrupted, match="Step 3 is saved"):
             train.run(often_scored(ground), tmp_path)
     assert faults.steps_of(tmp_path) == [2, 3]
@@ -90,7 +90,7 @@ def test_an_interrupted_evaluation_is_made_up_for(
         assert training.step == 6 or training._ledger._opened is None
         return begin(training, logbook)
 
-    monkeypatch.setattr(train._Training, "evaluate", unhurried)
+    monkeypatch.setattr(training.Training, "evaluate", unhurried)
     with compilations() as counted:
         train.run(often_scored(ground), tmp_path)
     assert faults.numbers(tmp_path) == faults.numbers(undisturbed[0])

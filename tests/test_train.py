@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from pycocotools.coco import COCO
 
 from poseseg_jax import config as config_lib
-from poseseg_jax import judging, train, train_step
+from poseseg_jax import judging, train, train_step, training
 from poseseg_jax.data.prepared import prepare
 from poseseg_jax.speed import RATES
 from tests import tiny_run
@@ -179,7 +179,7 @@ def test_another_end_of_a_cosine_is_warned_of(ground, monkeypatch, tmp_path, cap
     written = json.dumps(ground.config(optim=optim))
     (workdir / "config.json").write_text(written)
     longer = ground.config(optim=optim, train={"num_steps": 40})
-    run_and_die(monkeypatch, longer, workdir, train._Training, "loop")
+    run_and_die(monkeypatch, longer, workdir, training.Training, "loop")
     assert "learning rate goes on with 0.00298 at step 2, where it was 0.0015" in (
         caplog.text
     )
@@ -215,7 +215,7 @@ def test_a_run_that_never_began_does_not_claim_its_workdir(
     with pytest.raises(ValueError, match="no data"):
         train.run(ground.config(data={"root": ""}), tmp_path)
     assert not (tmp_path / "config.json").exists()
-    run_and_die(monkeypatch, ground.config(), tmp_path, train._Training, "loop")
+    run_and_die(monkeypatch, ground.config(), tmp_path, training.Training, "loop")
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["data"]["root"] == "embedded"
 
@@ -238,7 +238,7 @@ def test_the_loss_falls_on_one_repeated_batch(ground):
     init, step = train_step.build(tiny)
     state = jax.jit(init, out_shardings=everywhere)()
     step = jax.jit(step, donate_argnums=0)
-    batch = next(train._loader(tiny, prepare(tiny.data)))
+    batch = next(training._loader(tiny, prepare(tiny.data)))
     batch = jax.device_put(batch, NamedSharding(mesh, PartitionSpec("data")))
     totals = []
     for _ in range(30):

@@ -14,15 +14,14 @@ none removed but single-person pictures sampled less often. It is arithmetic on 
 iteration_files.py writes.
 """
 
-import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import absl.logging
 import numpy as np
-from absl import app, flags
+from absl import flags
 from jaxtyping import Int
 
+from poseseg_jax import command
 from poseseg_jax.coco.annotations import ON_ERROR, Picture
 
 # Percent of the single-person pictures that are removed: none, then six iterations.
@@ -126,21 +125,16 @@ def _main(_) -> None:
     # It imports this module, and draws: nothing that the arithmetic needs.
     from poseseg_jax.data import iteration_files, iteration_report
 
-    absl.logging.set_verbosity(absl.logging.ERROR)  # of the libraries
-    logging.getLogger("poseseg_jax").setLevel(logging.INFO)
     given = flags.FLAGS
-    try:
-        summary = iteration_files.write_all(
-            Path(given.annotations),
-            Path(given.output),
-            reductions=_parse_reductions(given.reductions),
-            seed=given.seed,
-            count=given.count,
-            controls=given.controls,
-            on_error=given.on_error,
-        )
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"{type(error).__name__}: {error}") from None
+    summary = iteration_files.write_all(
+        Path(given.annotations),
+        Path(given.output),
+        reductions=_parse_reductions(given.reductions),
+        seed=given.seed,
+        count=given.count,
+        controls=given.controls,
+        on_error=given.on_error,
+    )
     print(iteration_report.to_markdown(summary))
 
 
@@ -177,4 +171,4 @@ if __name__ == "__main__":
         ON_ERROR,
         "Broken entries: refuse, or leave out and list.",
     )
-    app.run(_main)
+    command.run(_main)

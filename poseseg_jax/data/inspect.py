@@ -1,4 +1,4 @@
-"""Shows what a data set says, to a reader who doubts it.
+"""Draws and counts what a data set says, for a reader who doubts it.
 
     python -m poseseg_jax.data.inspect --config=configs/bias70.py --output=O \\
         --config.data.root=coco
@@ -16,17 +16,16 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags
 from grain.sources import RandomAccessDataSource
 
+from poseseg_jax import command, config_flag, targets, visualize
 from poseseg_jax import config as config_lib
-from poseseg_jax import config_flag, targets, visualize
 from poseseg_jax.config import Settings
 from poseseg_jax.data import pipeline, plausibility, statistics
 from poseseg_jax.data.decoding import Record, decode_record, name_of
 from poseseg_jax.data.prepared import Prepared, prepare
 from poseseg_jax.data.report import as_markdown
-from poseseg_jax.logbook import speak
 from poseseg_jax.sheets import compose
 from poseseg_jax.sheets.labels import Labelled
 from poseseg_jax.sheets.maps import Sample
@@ -248,19 +247,15 @@ def _write_sheets(output: Path, kind: str, sheets: Iterator[Sheet], title: str) 
 
 
 def _main(_) -> None:
-    speak()
     given = flags.FLAGS
-    try:
-        inspect(
-            config_lib.parse(config_flag.given()),
-            Path(given.output),
-            split=given.split,
-            pictures=given.pictures,
-            seed=given.seed,
-            image_ids=[int(image_id) for image_id in given.image_ids],
-        )
-    except ValueError as error:
-        raise SystemExit(f"{type(error).__name__}: {error}") from None
+    inspect(
+        config_lib.parse(config_flag.given()),
+        Path(given.output),
+        split=given.split,
+        pictures=given.pictures,
+        seed=given.seed,
+        image_ids=[int(image_id) for image_id in given.image_ids],
+    )
 
 
 if __name__ == "__main__":
@@ -277,4 +272,4 @@ if __name__ == "__main__":
         lambda ids: all(image_id.isdecimal() for image_id in ids),
         message="expected numbers, as in 1,2",
     )
-    app.run(_main, flags_parser=config_flag.parse_flags)
+    command.run(_main, flags_parser=config_flag.parse_flags)

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from grain.sources import RandomAccessDataSource
-from tensorflow_datasets.core import constants
 
 from poseseg_jax.coco.annotations import is_labelled
-from poseseg_jax.data import sources
+from poseseg_jax.data import choosing, sources
 from poseseg_jax.data.bias import (
     REDUCED_BY,
     check_reduction,
@@ -26,6 +25,7 @@ from poseseg_jax.data.coco_persons.coco_persons_dataset_builder import (
 )
 from poseseg_jax.data.records import Records
 from poseseg_jax.data.sampling import Mixture, Subset
+from poseseg_jax.data.settings import DataSettings
 
 _log = logging.getLogger(__name__)
 
@@ -37,29 +37,6 @@ _NO_SMALL = {
     "val": "AP_S is null. Where small persons were left out, AP cannot be compared "
     "with COCO's: who is found there counts as wrong, and who is not is not missed.",
 }
-
-
-@dataclass(frozen=True)
-class DataSettings:
-    """Which data, and how they are read; see `data` in configs/base.py."""
-
-    root: str
-    train_annotations: str
-    train_images: str
-    val_annotations: str
-    val_images: str
-    download: bool
-    reduction: int
-    reduction_by: str
-    head_count: str
-    order_seed: int
-    prepared_dir: str
-    on_error: str
-    max_people: int
-    num_workers: int
-    labels: str
-    embedded_train: int
-    embedded_val: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +69,16 @@ class Prepared:
     pictures_beyond: int = 0
     identity: str = ""
 
+    def beyond(self, max_people: int) -> str:
+        """A sentence on people beyond data.max_people; "" where there are none."""
+        if not self.people_beyond:
+            return ""
+        return (
+            f"{self.people_beyond} people in {self.pictures_beyond} training pictures "
+            f"are beyond data.max_people={max_people} of their picture: the largest "
+            "stay, the others' pixels are ignored."
+        )
+
 
 def prepare(settings: DataSettings) -> Prepared:
     """Makes the splits of a run readable; the work is done once for all runs.
@@ -113,8 +100,8 @@ def prepare(settings: DataSettings) -> Prepared:
             f"data.reduction_by is {settings.reduction_by!r}; there are {REDUCED_BY}."
         )
     return _prepared(
-        _config(settings),
-        _prepared_dir(settings.prepared_dir),
+        choosing.builder_config(settings),
+        choosing.prepared_dir(settings.prepared_dir),
         reduction=settings.reduction,
         reduction_by=settings.reduction_by,
         max_people=settings.max_people,
@@ -137,88 +124,7 @@ def prepare_val(
     how: dict[str, Any] = {"on_error": on_error}
     name = sources.identity(annotations.name.split(".")[0], [source], how)
     config = CocoPersonsConfig(name=name, val=source, **how)
-    return _prepared(config, _prepared_dir(prepared_dir))
-
-
-def _config(settings: DataSettings) -> CocoPersonsConfig:
-    names = ("order_seed", "head_count", "on_error")
-    how: dict[str, Any] = {name: getattr(settings, name) for name in names}
-    given = {
-        "train": {
-            "annotations": settings.train_annotations,
-            "images": settings.train_images,
-        },
-        "val": {
-            "annotations": settings.val_annotations,
-            "images": settings.val_images,
-        },
-    }
-    root = _root(settings, given)
-    if root is None and settings.download and not _given(given):
-        name = sources.identity("coco2017", [], how)
-        return CocoPersonsConfig(name=name, **how)
-    found = {split: sources.find(split, root=root, **given[split]) for split in given}
-    if found["train"].annotations == found["val"].annotations:
-        _log.warning(
-            "%s is both train and val: what it scores says nothing of other pictures",
-            found["val"].annotations,
-        )
-    label = found["val"].annotations.name.split(".")[0]
-    if root is not None:
-        label = Path(settings.root).expanduser().resolve().name
-    name = sources.identity(label, found.values(), how)
-    return CocoPersonsConfig(name=name, **found, **how)
-
-
-def _root(
-    settings: DataSettings, given: Mapping[str, Mapping[str, str]]
-) -> Path | None:
-    """The folder in COCO's layout; None where none is needed.
-
-    Raises:
-      ValueError: where one is needed and there is none.
-    """
-    missing = [
-        f"data.{split}_{what}"
-        for split in given
-        for what in given[split]
-        if not given[split][what]
-    ]
-    if not missing:
-        return None
-    if settings.root == sources.EMBEDDED:
-        return sources.draw(
-            _prepared_dir(settings.prepared_dir),
-            num_train=settings.embedded_train,
-            num_val=settings.embedded_val,
-        )
-    if settings.root:
-        return Path(settings.root).expanduser()
-    if _given(given):
-        raise ValueError(
-            f"Half of the data: {', '.join(missing)} not given, and no data.root with "
-            "COCO's layout to take the rest from. Each split needs annotations and "
-            "images. To score a trained network on one split alone:\n"
-            "  python -m poseseg_jax.evaluate --workdir=W --annotations=J --images=DIR"
-        )
-    if settings.download:
-        return None
-    raise ValueError(
-        "There are no data. Give one of\n"
-        f"  --config.data.root=DIR       a folder with {sources.LAYOUT}\n"
-        "  --config.data.train_annotations=J --config.data.train_images=DIR and the "
-        "same for val: any COCO-keypoint files\n"
-        "  --config.data.download=True  to fetch COCO 2017, 20 GB\n"
-        "  --config=CONFIG.py:tiny      the preset that draws its own people"
-    )
-
-
-def _given(given: Mapping[str, Mapping[str, str]]) -> bool:
-    return any(path for paths in given.values() for path in paths.values())
-
-
-def _prepared_dir(prepared_dir: str) -> Path:
-    return Path(prepared_dir or constants.DATA_DIR).expanduser().absolute()
+    return _prepared(config, choosing.prepared_dir(prepared_dir))
 
 
 def _prepared(
@@ -237,14 +143,6 @@ def _prepared(
     people, pictures = (
         summary.beyond(counts, max_people) if max_people and counts else (0, 0)
     )
-    if people:
-        _log.info(
-            "%d people in %d training pictures are beyond data.max_people=%d of their "
-            "picture: the largest stay, the others' pixels are ignored",
-            people,
-            pictures,
-            max_people,
-        )
     return Prepared(
         train=_reduced(builder, (num_multi, num_single), reduction, reduction_by)
         if counts

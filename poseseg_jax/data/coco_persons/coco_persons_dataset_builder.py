@@ -9,24 +9,19 @@ from pathlib import Path
 from typing import Any, cast
 
 import absl.logging
-import numpy as np
 import tensorflow_datasets as tfds
 
 from poseseg_jax.coco.annotations import (
-    READ_ERRORS,
     AnnotationFile,
     AnyPath,
     Picture,
     parse,
-    people_map,
     read_document,
 )
 from poseseg_jax.data.bias import HEAD_COUNTS, count_heads, training_order
-from poseseg_jax.data.coco_persons import coco2017, summary
-from poseseg_jax.data.decoding import decode_image
+from poseseg_jax.data.coco_persons import coco2017, record, summary
+from poseseg_jax.data.coco_persons.record import make_record
 from poseseg_jax.data.progress import Progress
-from poseseg_jax.data.run_lengths import encode_runs
-from poseseg_jax.skeleton import NUM_KEYPOINTS
 
 # The ground truth of exactly the pictures in the split, kept beside the records.
 VAL_ANNOTATIONS = "val_annotations.json"
@@ -90,7 +85,7 @@ class _Plan:
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """See README.md. The record's fields are described in `_info`."""
+    """See README.md. A record's fields are in record.py."""
 
     VERSION = tfds.core.Version("2.0.0")
     RELEASE_NOTES = {  # noqa: RUF012  TFDS reads a plain dict
@@ -108,29 +103,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             absl.logging.set_verbosity(before)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        features = tfds.features
-        # Bytes, not tfds.features.Image: reading is a copy, decoding is the loader's.
-        data = {"shape": (), "dtype": np.object_}
         return self.dataset_info_from_configs(
-            features=features.FeaturesDict(
-                {
-                    "image": features.Tensor(**data, doc="The picture's file"),
-                    "people": features.Tensor(
-                        **data, doc="Run lengths: whose is each pixel"
-                    ),
-                    "image_id": features.Scalar(np.int64),
-                    "file_name": features.Text(),
-                    "size": features.Tensor(
-                        shape=(2,), dtype=np.int32, doc="(height, width)"
-                    ),
-                    "keypoints": _rows(NUM_KEYPOINTS, 2, doc="(x, y)"),
-                    "visibility": _rows(NUM_KEYPOINTS, dtype=np.uint8),
-                    "box": _rows(4, doc="(x0, y0, x1, y1), outer edges"),
-                    "area": _rows(doc="px^2"),
-                    "has_mask": _rows(dtype=np.bool_),
-                    "annotation_id": _rows(dtype=np.int64),
-                }
-            ),
+            features=record.features(),
             homepage="https://cocodataset.org",
             disable_shuffling=True,
             metadata=tfds.core.MetadataDict(),
@@ -201,7 +175,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             for picture in plan.order:
                 bar.advance()
                 try:
-                    record = make_record(picture, plan.source.images)
+                    made = make_record(picture, plan.source.images)
                 except ValueError as error:
                     if config.on_error == "raise":
                         raise
@@ -210,7 +184,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                     )
                     continue
                 written.append(picture)
-                yield record
+                yield made
         if not written:
             raise ValueError(
                 f"{labels.source}: every picture of the split {split!r} is broken"
@@ -238,49 +212,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         }
         path = Path(os.fspath(self.data_path)) / VAL_ANNOTATIONS
         path.write_text(json.dumps({**document, **entries}))
-
-
-def make_record(picture: Picture, images: AnyPath) -> dict[str, Any]:
-    """One picture as it is stored.
-
-    Raises:
-      ValueError: naming the file, if the picture cannot be read, is cut off, or has
-        another size than its annotations say.
-    """
-    path = images / picture.file_name
-    name = f"{path} (image id {picture.image_id})"
-    try:
-        data = path.read_bytes()
-    except READ_ERRORS as error:
-        raise ValueError(f"{name}: cannot be read ({error})") from None
-    height, width = decode_image(data, name=name).shape[:2]
-    if (height, width) != (picture.height, picture.width):
-        raise ValueError(
-            f"{name}: {width} x {height} px; its annotations say {picture.width} x "
-            f"{picture.height} (width x height). Is it the picture that was annotated?"
-        )
-    people, count = picture.people, len(picture.people)
-    keypoints = [person.keypoints for person in people]
-    visibility = [person.visibility for person in people]
-    boxes = [person.box for person in people]
-    shape = (count, NUM_KEYPOINTS)
-    return {
-        "image": data,
-        "people": encode_runs(people_map(picture)),
-        "image_id": picture.image_id,
-        "file_name": picture.file_name,
-        "size": np.array([height, width], np.int32),
-        "keypoints": np.array(keypoints, np.float32).reshape(*shape, 2),
-        "visibility": np.array(visibility, np.uint8).reshape(shape),
-        "box": np.array(boxes, np.float32).reshape(count, 4),
-        "area": np.array([person.area for person in people], np.float32),
-        "has_mask": np.array([p.segmentation is not None for p in people], np.bool_),
-        "annotation_id": np.array([p.annotation_id for p in people], np.int64),
-    }
-
-
-def _rows(*shape: int, dtype: type = np.float32, doc: str = "") -> Any:
-    return tfds.features.Tensor(shape=(None, *shape), dtype=dtype, doc=doc or None)
 
 
 def _plan(split: str, source: Source, config: CocoPersonsConfig) -> _Plan:
