@@ -75,7 +75,7 @@ def heatmap_panel(sample: Sample, anchor: int, *, side: int) -> Canvas:
     frame, stride = sample.frame(side), sample.representation.map_stride
     canvas, truth = sample.backdrop(frame), sample.targets
     heat = np.asarray(truth.maps.heatmap)[..., anchor]
-    tint(canvas, frame.spread(heat, stride) * _TINT, _color_of(anchor))
+    tint(canvas, frame.spread(heat, stride) * _TINT, color_of(anchor))
     _hatch_unasked(canvas, frame, truth.asked[..., anchor], stride)
     near = np.asarray(truth.near)[..., anchor]
     offsets = np.asarray(truth.maps.short)[..., anchor, :]
@@ -89,10 +89,10 @@ def mid_panel(sample: Sample, edge: int, *, side: int) -> Canvas:
     canvas, truth = sample.backdrop(frame), sample.targets
     source, target = sample.representation.skeleton.edges[edge]
     weight = np.asarray(truth.edge)[..., edge]
-    tint(canvas, frame.spread(_share(weight), stride) * _TINT, _color_of(source))
+    tint(canvas, frame.spread(_share(weight), stride) * _TINT, color_of(source))
     offsets = np.asarray(truth.maps.mid)[..., edge, :]
     chosen = _thinned(weight > 0, sample, frame)
-    _offset_lines(canvas, frame, sample, chosen, offsets, _pale(_color_of(target)))
+    _offset_lines(canvas, frame, sample, chosen, offsets, _pale(color_of(target)))
     return canvas
 
 
@@ -147,7 +147,7 @@ def all_anchors_panel(sample: Sample, *, side: int) -> Canvas:
     for anchor in range(NUM_ANCHORS):
         theirs = np.where(nearest == anchor, strength, 0)
         opacity = frame.spread(theirs, stride) * 0.75
-        tint(canvas, opacity, _color_of(anchor))
+        tint(canvas, opacity, color_of(anchor))
     ends = (
         sample.cells + np.take_along_axis(short, nearest[..., None, None], 2)[:, :, 0]
     )
@@ -177,7 +177,7 @@ def all_edges_panel(sample: Sample, *, outward: bool, side: int) -> Canvas:
         counts = np.asarray(truth.edge)[..., index] > 0
         chosen = counts & (short[..., source] <= reach)
         offsets = np.asarray(truth.maps.mid)[..., index, :]
-        color = _color_of(target if outward else source)
+        color = color_of(target if outward else source)
         _offset_lines(canvas, frame, sample, chosen, offsets, color)
     return canvas
 
@@ -270,7 +270,8 @@ def _share(weight: np.ndarray) -> np.ndarray:
     return weight / max(float(weight.max()), 1e-9)
 
 
-def _color_of(anchor: int) -> Color:
+def color_of(anchor: int) -> Color:
+    """Of the side that the anchor is on; the centre has a colour of its own."""
     return _SOURCE if anchor == CENTER else SIDE_COLORS[side_of(anchor)]
 
 
