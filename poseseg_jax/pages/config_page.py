@@ -22,12 +22,8 @@ not this page.
 
 A config is a file with a function `get_config(preset)`. The defaults are the real
 thing, COCO on one large GPU; the preset `tiny`, put behind any config, is minutes on
-two CPU cores, on drawn people. Any field can be set on the command line:
-
-```bash
-python -m poseseg_jax.main --config=configs/bias70.py:tiny --workdir=runs/mine \\
-    --config.train.num_steps=1000
-```
+two CPU cores, on drawn people. Any field can be set on the command line, behind the
+config: `--config.train.num_steps=1000`.
 
 `poseseg_jax/config.py` turns the fields into settings, and refuses a name that it does
 not know and a value that makes no sense. Each run keeps its own fields in its workdir,

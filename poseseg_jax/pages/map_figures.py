@@ -1,5 +1,6 @@
 """The pictures of docs/maps.md: each map as it should be, and as a network gives it."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,12 +13,13 @@ from poseseg_jax.sheets.compose import of_sample
 from poseseg_jax.sheets.labels import draw_labels
 from poseseg_jax.sheets.maps import Sample
 from poseseg_jax.sheets.page import Panel
-from poseseg_jax.skeleton import CENTER, KEYPOINT_NAMES
+from poseseg_jax.skeleton import ANCHOR_NAMES, CENTER, KEYPOINT_NAMES
 
 SIDE = 404  # px, of one of two panels in a row
 _THIRD = 267  # of one of three
 _ZOOM = 3  # of a close-up, times a panel's
 _SHORT = KEYPOINT_NAMES.index("left_shoulder")
+_FEW = ("nose", "left_wrist", "right_wrist", "left_ankle", "right_ankle", "center")
 _ASKED = KEYPOINT_NAMES.index("left_wrist")
 
 
@@ -41,7 +43,7 @@ def figures(explained: Explained) -> dict[str, Panel]:
                 "the people whom the network finds": found_panel(explained),
             }
         ),
-        "heatmap": pair(lambda one: maps.all_anchors_panel(one, side=SIDE)),
+        "heatmap": pair(lambda one: maps.all_anchors_panel(only(one), side=SIDE)),
         "short": pair(close_up),
         "mid": pair(lambda one: maps.all_edges_panel(one, outward=True, side=SIDE)),
         "long": pair(lambda one: maps.long_panel(one, CENTER, side=SIDE)),
@@ -49,6 +51,15 @@ def figures(explained: Explained) -> dict[str, Panel]:
         "body": pair(lambda one: maps.body_panel(one, side=SIDE)),
         "asked": in_a_row(_weights(truth)),
     }
+
+
+def only(sample: Sample) -> Sample:
+    """The sample with few of its heatmaps: all of them on one panel hide each other."""
+    targets = sample.targets
+    chosen = np.isin(ANCHOR_NAMES, _FEW)
+    heatmap = np.where(chosen, np.asarray(targets.maps.heatmap), 0.0)
+    few = dataclasses.replace(targets.maps, heatmap=heatmap)
+    return dataclasses.replace(sample, targets=dataclasses.replace(targets, maps=few))
 
 
 def in_a_row(panels: dict[str, Canvas]) -> Panel:

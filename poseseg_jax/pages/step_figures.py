@@ -3,7 +3,7 @@
 import numpy as np
 
 from poseseg_jax.markdown import table
-from poseseg_jax.pages.map_figures import SIDE, found_panel, in_a_row
+from poseseg_jax.pages.map_figures import SIDE, found_panel, in_a_row, only
 from poseseg_jax.pages.picture import Explained
 from poseseg_jax.pages.steps import Steps
 from poseseg_jax.predictor import MIN_SCORE
@@ -55,10 +55,12 @@ def numbers(explained: Explained) -> str:
 
 
 def _votes(said: Sample, taken: Steps) -> dict[str, Canvas]:
-    heatmap = np.asarray(said.targets.maps.heatmap)
+    heatmap = np.asarray(only(said).targets.maps.heatmap)
+    votes = np.where(heatmap.any((0, 1)), taken.votes, 0.0)
+    votes /= max(float(votes.max()), 1e-6)
     return {
-        "the heatmaps": steps.strongest_panel(said, heatmap, side=SIDE),
-        "where their cells point": steps.strongest_panel(said, taken.votes, side=SIDE),
+        "six of the heatmaps": steps.strongest_panel(said, heatmap, side=SIDE),
+        "where their cells point": steps.strongest_panel(said, votes, side=SIDE),
     }
 
 

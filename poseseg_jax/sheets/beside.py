@@ -13,7 +13,7 @@ from poseseg_jax.sheets.maps import Sample
 from poseseg_jax.sheets.page import Panel
 from poseseg_jax.structs import Maps
 
-FAINT = 0.1  # probability below which a heatmap is not drawn
+FAINT = 0.2  # probability below which a heatmap is not drawn
 
 SAYS, SHOULD_SAY = "what the network says", "what it should say"
 

@@ -138,9 +138,7 @@ def overviews(sample: Sample, *, side: int) -> dict[str, Panel]:
     """
     return {
         "heatmap, all anchors": maps.all_anchors_panel(sample, side=side),
-        "person: share of a cell that people cover": maps.person_panel(
-            sample, side=side
-        ),
+        "person: share that people cover": maps.person_panel(sample, side=side),
         "body: closeness to a labelled keypoint": maps.body_panel(sample, side=side),
         "mid, outward, one line per disc": maps.all_edges_panel(
             sample, outward=True, side=side

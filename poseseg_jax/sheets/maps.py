@@ -42,6 +42,7 @@ _LINES_PER_DISC = 5  # across
 _LINES_APART = 7  # px on the canvas, at least about
 _LINES_PER_PERSON = (4, 40)
 _LINE_AREA = 90  # px on the canvas that a line has for itself, between those limits
+_AS_STRONG = 0.8  # of the strongest heatmap of a cell
 _NAMED_SIDE = 20  # px on the canvas from which a disc has its anchor's name
 
 
@@ -138,12 +139,14 @@ def body_panel(sample: Sample, *, side: int) -> Canvas:
 
 
 def all_anchors_panel(sample: Sample, *, side: int) -> Canvas:
-    """The heatmaps of all anchors; where discs overlap, the nearest anchor's."""
+    """The heatmaps of all anchors; of those that are as strong, the nearest one's."""
     frame, stride = sample.frame(side), sample.representation.map_stride
     canvas, maps = sample.backdrop(frame), sample.targets.maps
     heat, short = np.asarray(maps.heatmap), np.asarray(maps.short)
-    distance = np.where(heat > 0, np.linalg.norm(short, axis=-1), np.inf)
-    nearest, strength = distance.argmin(-1), heat.max(-1)
+    strength = heat.max(-1)
+    is_strong = (heat > 0) & (heat >= _AS_STRONG * strength[..., None])
+    distance = np.where(is_strong, np.linalg.norm(short, axis=-1), np.inf)
+    nearest = distance.argmin(-1)
     for anchor in range(NUM_ANCHORS):
         theirs = np.where(nearest == anchor, strength, 0)
         opacity = frame.spread(theirs, stride) * 0.75

@@ -12,6 +12,7 @@ from poseseg_jax.sheets.canvas import (
     Color,
     lines,
     mark,
+    text_size,
     tint,
     write,
 )
@@ -21,6 +22,7 @@ from poseseg_jax.skeleton import LIMBS, NUM_ANCHORS, NUM_KEYPOINTS
 from poseseg_jax.structs import Array
 
 _LEAST, _MOST = 2.0, 6.0  # px on the canvas, radius of a mark
+_LETTERS = 14  # px
 _DIM = 0.3  # share of a backdrop's light that is left beneath many lines
 
 
@@ -137,7 +139,9 @@ def skeletons_panel(
         if shown[index].any():
             seen = places[index][:NUM_KEYPOINTS][shown[index]]
             x, y = (float(value) for value in seen[seen[:, 1].argmin()])
-            write(canvas, name, (x - 14, y - 22), size=14, color=PAPER, rim=INK)
+            room = canvas.shape[1] - text_size(name, _LETTERS)[0]
+            at = (min(max(x - _LETTERS, 0), room), max(y - 1.6 * _LETTERS, 0))
+            write(canvas, name, at, size=_LETTERS, color=PAPER, rim=INK)
     return canvas
 
 
