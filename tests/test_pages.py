@@ -110,10 +110,12 @@ def test_the_steps_are_those_of_the_decoder(perfect):
     assert int((np.asarray(steps.instances.poses.score) > 0).sum()) == people
     # Every other candidate is explained by one that is kept.
     assert steps.kept[steps.keeper].all()
-    assert f"| people with labels | {people} |" in step_figures.numbers(perfect)
+    assert f"| people in the picture | {people} |" in step_figures.numbers(perfect)
 
 
-@pytest.mark.skipif(not BOX.exists(), reason="no trained network in the package")
+@pytest.mark.skipif(
+    not (BOX / "model.safetensors").exists(), reason="there is no model in the box"
+)
 def test_the_numbers_of_the_decoder_are_those_of_the_model_in_the_box(ground):
     page = (DOCS / "decoder.md").read_text()
     numbers = step_figures.numbers(explain(BOX))

@@ -39,7 +39,7 @@ def numbers(explained: Explained) -> str:
     centers = int((taken.anchor == CENTER).sum())
     score = np.asarray(taken.instances.poses.score)
     rows = [
-        ("people with labels", int(people.sum())),
+        ("people in the picture", int(people.sum())),
         ("cells that vote", f"{height} x {width}, for each of {anchors} types"),
         ("places for candidates", taken.slots),
         ("candidates, each of which grows a skeleton", len(taken.mass)),
