@@ -48,8 +48,8 @@ def get_config(preset: str = "") -> ConfigDict:
                 # side, and with `flip` mirrored too. Answers come in the frame of
                 # `zoom`: detail beyond it is lost. Each view costs a forward pass.
                 "scales": (1.0,),
-                "flip": False,
-                "batch_size": 16,
+                "flip": False,  # see scales
+                "batch_size": 16,  # of all devices together; scores do not depend on it
                 "overlays": 12,  # pictures drawn into workdir/overlays
                 "worst": 8,  # pictures on workdir/worst.png, 0: no such sheet
             },
@@ -71,9 +71,9 @@ def _data():
         # Files and folders that lie elsewhere; "": as in root's layout. Given all four,
         # no root is needed. Any COCO-keypoint JSON will do, also .json.gz.
         "train_annotations": "",
-        "train_images": "",
-        "val_annotations": "",
-        "val_images": "",
+        "train_images": "",  # likewise, a folder
+        "val_annotations": "",  # likewise
+        "val_images": "",  # likewise
         # Fetch COCO 2017 (20 GB) into prepared_dir where nothing else is given.
         "download": False,
         # Percent of the pictures with exactly one person to remove, 0 ... 100.
@@ -99,7 +99,7 @@ def _data():
         "labels": "both",
         # Pictures that "embedded" draws.
         "embedded_train": 3000,
-        "embedded_val": 200,
+        "embedded_val": 200,  # likewise, for its validation split
     }
 
 
@@ -107,7 +107,7 @@ def _augment():
     return {
         # Zoom relative to the picture filling the input, drawn log-uniformly.
         "scale_min": 0.5,
-        "scale_max": 1.5,
+        "scale_max": 1.5,  # the upper end
         "rotation": 20.0,  # degrees, either way
         "translation": 0.15,  # fraction of the input side, either way
         "flip": 0.5,  # probability
@@ -136,11 +136,11 @@ def _model():
         # Where a bottleneck strides: "3x3" (v1.5, torchvision) or "1x1" (v1, Keras).
         "bottleneck_stride": "3x3",
         "neck": "fpn",  # "fpn", or "upsample": heads at output_stride
-        "neck_channels": 256,
+        "neck_channels": 256,  # that the heads see
         # Learned refinement: networks that see features and maps, and correct the maps.
         # All of them are supervised, see loss.intermediate_weight.
         "refine_stages": 0,  # how many, one after the other
-        "refine_channels": 64,
+        "refine_channels": 64,  # of their residual blocks
         # "keypoint" (heatmap, body, short, mid), "mask" (person, long) or "both".
         "refine_maps": "both",
         "refine_steps": 2,  # recurrent offset refinement, after them, 0: none
@@ -161,11 +161,11 @@ def _loss():
     return {
         # PersonLab's 4 : 2 : 1 : 1/4 : 1/8; each term is a mean over what counts.
         "heatmap": 4.0,
-        "person": 2.0,
-        "short": 1.0,
-        "mid": 0.25,
-        "long": 0.125,
-        "body": 0.5,
+        "person": 2.0,  # like heatmap and body, cross-entropy of a cell
+        "short": 1.0,  # offsets: L1 / radius of a component
+        "mid": 0.25,  # likewise
+        "long": 0.125,  # likewise
+        "body": 0.5,  # not PersonLab's
         "positive_weight": 4.0,  # of heatmap cells inside a disc against those outside
         "hard_keypoint_weight": 1.0,  # of hidden (v=1) against visible (v=2) keypoints
         # Of the maps before each refinement against the last ones, 0: they are free.
@@ -177,7 +177,7 @@ def _decode():
     return {
         "peak_threshold": 0.01,  # Hough score
         "peaks_per_anchor": 40,  # candidates kept per anchor type
-        "max_people": 30,
+        "max_people": 30,  # slots of the answer: of more people, the best
         "suppression_radius": 10.0,  # px: nearer to the same anchor is the same person
         # px per cell of the centre's Hough map: small people stand close together.
         "center_stride": 2,
@@ -211,7 +211,7 @@ def _optim():
         # train.batch_size for which learning_rate is meant: for another it is scaled in
         # proportion (arXiv 1706.02677). 0: learning_rate is taken as it is.
         "reference_batch_size": 0,
-        "warmup_steps": 1_000,
+        "warmup_steps": 1_000,  # in which the rate rises to its peak
         "schedule": "cosine",  # "cosine" (to 0) or "constant"
         "weight_decay": 1e-4,  # of kernels, not of biases and norms
         "clip": 1.0,  # global norm of the gradient, 0: none
@@ -249,7 +249,7 @@ def _train():
         "num_steps": 150_000,  # equal for every reduction: steps, not epochs
         "batch_size": 32,  # of all devices together
         "image_size": 641,  # input side, px: a multiple of 32, plus 1
-        "seed": 0,
+        "seed": 0,  # of first parameters, of the order of pictures and their changes
         "log_every": 100,  # steps
     }
 

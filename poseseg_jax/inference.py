@@ -16,10 +16,13 @@ from jaxtyping import UInt8
 
 from poseseg_jax import averaging
 from poseseg_jax import config as config_lib
+from poseseg_jax.averaging import View
 from poseseg_jax.checkpoint import Checkpoints
 from poseseg_jax.config import Settings
 from poseseg_jax.decode.decode import activate, decode
 from poseseg_jax.models import poseseg
+from poseseg_jax.models.poseseg import ModelSettings
+from poseseg_jax.representation import Representation
 from poseseg_jax.structs import Array, Instances, Maps
 from poseseg_jax.workdir import CONFIG_FILE
 
@@ -69,7 +72,14 @@ def make_see(settings: Settings) -> See:
       see(variables, images) -> Maps [B ...] of probabilities and offsets.
     """
     views = averaging.views_of(settings.eval.scales, flip=settings.eval.flip)
-    network = poseseg.build(settings.model, settings.representation)
+    return see_with(settings.model, settings.representation, views)
+
+
+def see_with(
+    model: ModelSettings, representation: Representation, views: tuple[View, ...]
+) -> See:
+    """The same, from what it depends on alone."""
+    network = poseseg.build(model, representation)
 
     def see(variables: Variables, images: UInt8[Array, "B H W 3"]) -> Maps:
         def look(images: UInt8[Array, "B H W 3"]) -> Maps:
@@ -80,8 +90,8 @@ def make_see(settings: Settings) -> See:
             look,
             images,
             views=views,
-            representation=settings.representation,
-            stride=poseseg.largest_stride(settings.model),
+            representation=representation,
+            stride=poseseg.largest_stride(model),
         )
 
     return see

@@ -9,7 +9,6 @@ from poseseg_jax import (
     beginning,
     devices,
     evaluate,
-    exhibits,
     going_on,
     hosts,
     inference,
@@ -26,6 +25,7 @@ from poseseg_jax.profiling import Profile
 from poseseg_jax.shared_checkpoints import SharedCheckpoints
 from poseseg_jax.speed import Speed
 from poseseg_jax.structs import Batch
+from poseseg_jax.watching import Watch
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ class Training:
         self._detect = self._make_detect()
         self._loader = _loader(settings, prepared)
         self._speed = Speed(settings)
+        self._watch = Watch(prepared, settings)
         self._state = beginning.state(settings)
         self._owes_scores = False  # of a step at which evaluation was interrupted
         self.step, self.seconds = 0, 0.0
@@ -158,9 +159,9 @@ class Training:
         )
         judged = judging.judge(found, self._prepared.val_annotations)
         logbook.scalars(self.step, judged.scores)
-        count = min(4, self._settings.eval.overlays) if hosts.is_first() else 0
-        for image_id, picture in exhibits.overlays(found, self._prepared, count):
-            logbook.picture(self.step, f"val/{image_id}", picture)
+        if hosts.is_first():
+            for name, picture in self._watch.pictures(found, variables):
+                logbook.picture(self.step, name, picture)
         return judged
 
     def save(self, metrics: judging.Scores | None) -> None:

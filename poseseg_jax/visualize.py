@@ -174,6 +174,11 @@ def sheet(
     return np.concatenate(rows)[:-gap]
 
 
+def at_most(picture: UInt8[np.ndarray, "_ _ 3"], width: int) -> np.ndarray:
+    """The picture, reduced to `width` px if it is wider."""
+    return _resize_to(picture, width) if picture.shape[1] > width else picture
+
+
 def write_png(path: str | Path, image: Picture) -> None:
     """Writes an RGB picture, and the folders above it.
 
@@ -181,6 +186,25 @@ def write_png(path: str | Path, image: Picture) -> None:
       OSError: if the file cannot be written.
     """
     done, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    assert done, f"OpenCV did not encode {image.shape} for {path}."
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_bytes(encoded.tobytes())
+
+
+def write_jpeg(path: str | Path, image: Picture, *, quality: int = 85) -> None:
+    """Writes an RGB picture, and the folders above it, with all of its colour.
+
+    Args:
+      path: of the file.
+      image: to write.
+      quality: 0 to 100.
+
+    Raises:
+      OSError: if the file cannot be written.
+    """
+    whole = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444  # or thin lines would lose theirs
+    flags = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, whole]
+    done, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), flags)
     assert done, f"OpenCV did not encode {image.shape} for {path}."
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_bytes(encoded.tobytes())

@@ -109,6 +109,36 @@ def find_people(
     settings: DecodeSettings,
 ) -> People:
     """Steps 3 and 4: every candidate's pose, of which the best of each person stay."""
+    grown = grow(maps, candidates, representation=representation, settings=settings)
+    keep = grouping.suppress(
+        candidates,
+        grown.pose,
+        radius=settings.suppression_radius,
+        center_radius=grown.center_radius,
+    )
+    score = jnp.where(keep, candidates.score, 0.0)
+    people = People(grown.pose, candidates.anchor, score, grown.area)
+    return scoring.take_best(people, score, settings.max_people)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Grown:
+    """What step 3 makes of every candidate. C of them."""
+
+    pose: Float[Array, "C A 2"]  # input px
+    area: Float[Array, " C"]  # visible, input px^2; 0 in a tree
+    center_radius: Float[Array, " C"] | None  # input px; None in a tree
+
+
+def grow(
+    maps: Maps,
+    candidates: peaks.Candidates,
+    *,
+    representation: Representation,
+    settings: DecodeSettings,
+) -> Grown:
+    """Step 3: every candidate's pose, and within what its centre is nobody else's."""
     skeleton = representation.skeleton
     pose = grouping.grow(
         candidates,
@@ -123,15 +153,7 @@ def find_people(
     area = _visible_area(maps, pose, representation)
     # In a tree, no way leads to the centre.
     has_center = CENTER in skeleton.roots
-    keep = grouping.suppress(
-        candidates,
-        pose,
-        radius=settings.suppression_radius,
-        center_radius=_center_radius(area, settings) if has_center else None,
-    )
-    score = jnp.where(keep, candidates.score, 0.0)
-    people = People(pose, candidates.anchor, score, area)
-    return scoring.take_best(people, score, settings.max_people)
+    return Grown(pose, area, _center_radius(area, settings) if has_center else None)
 
 
 def _visible_area(

@@ -158,11 +158,39 @@ def suppress(
 ) -> Bool[Array, " C"]:
     """Greedy suppression of candidates that an already kept pose explains.
 
-    In the order of scores, a candidate is kept unless a kept pose has its joint of
-    the candidate's type within `radius` px, or its centre near the candidate's.
-    Computed as the fixed point of keep_j = not any_i (keep_i and i explains j): as an i
-    always ranks above its j, the iteration settles from the top down and equals the
-    sequential loop.
+    In the order of scores, a candidate is kept unless a kept pose explains it. Computed
+    as the fixed point of keep_j = not any_i (keep_i and i explains j): as an i always
+    ranks above its j, the iteration settles from the top down and equals the sequential
+    loop.
+
+    Args:
+      candidates, pose, radius, center_radius: as in `explains`.
+    """
+    explained = explains(candidates, pose, radius=radius, center_radius=center_radius)
+    valid = candidates.score > 0
+
+    def settle(state):
+        keep, _ = state
+        again = valid & ~jnp.any(keep[:, None] & explained, axis=0)
+        return again, jnp.any(again != keep)
+
+    keep, _ = jax.lax.while_loop(
+        lambda state: state[1], settle, (valid, jnp.array(True))
+    )
+    return keep
+
+
+def explains(
+    candidates: Candidates,
+    pose: Float[Array, "C A 2"],
+    *,
+    radius: float,
+    center_radius: Float[Array, " C"] | None,
+) -> Bool[Array, "C C"]:
+    """[i, j]: i ranks above j, and j may be a part of the person that i has found.
+
+    It may if pose i has its joint of candidate j's type within `radius` px of it, or
+    its centre near the centre of pose j.
 
     Args:
       candidates: best first.
@@ -173,22 +201,11 @@ def suppress(
     """
     own = pose[:, candidates.anchor]  # [i j 2]: pose i's anchor of candidate j's type
     distance = jnp.linalg.norm(own - candidates.position, axis=-1)
-    explains = distance <= radius
+    near = distance <= radius
     if center_radius is not None:
         center = pose[:, CENTER]
         apart = jnp.linalg.norm(center[:, None] - center, axis=-1)
-        explains &= candidates.anchor != CENTER
-        explains |= apart <= center_radius[:, None]
+        near &= candidates.anchor != CENTER
+        near |= apart <= center_radius[:, None]
     rank = jnp.arange(len(candidates.score))
-    explains &= rank[:, None] < rank
-    valid = candidates.score > 0
-
-    def settle(state):
-        keep, _ = state
-        again = valid & ~jnp.any(keep[:, None] & explains, axis=0)
-        return again, jnp.any(again != keep)
-
-    keep, _ = jax.lax.while_loop(
-        lambda state: state[1], settle, (valid, jnp.array(True))
-    )
-    return keep
+    return near & (rank[:, None] < rank)

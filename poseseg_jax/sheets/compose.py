@@ -102,13 +102,14 @@ def sample_sheet(sample: Sample, title: str, *, words: Words = ASKED) -> Panel:
     """An input with its labels, then every target map drawn over it."""
     side = _panel_side(sample)
     middle = side * _PANELS_PER_ROW // 5  # five of them are as wide as nine
-    overviews = page.grid(_overviews(sample, middle), 3)
+    panels = overviews(sample, side=middle)
+    overview = page.grid([page.titled(p, name) for name, p in panels.items()], 3)
     input_panel = page.titled(
-        draw_labels(of_sample(sample), side=overviews.shape[0] - 20),
+        draw_labels(of_sample(sample), side=overview.shape[0] - 20),
         words.input,
     )
     blocks = [
-        page.titled(page.row([input_panel, overviews]), title, size=18),
+        page.titled(page.row([input_panel, overview]), title, size=18),
         _anchor_block(sample, side, words),
         _mid_block(sample, side, words),
         _long_block(sample, side, words),
@@ -128,12 +129,16 @@ def _panel_side(sample: Sample) -> int:
     return int(np.clip(max(sample.picture.people.shape) // 2, least, most))
 
 
-def _overviews(sample: Sample, side: int) -> list[Panel]:
-    panels = {
+def overviews(sample: Sample, *, side: int) -> dict[str, Panel]:
+    """A panel for each kind of map, by its name.
+
+    Args:
+      sample: what to draw.
+      side: of a panel, px.
+    """
+    return {
         "heatmap, all anchors": maps.all_anchors_panel(sample, side=side),
-        "person: share of a cell that people cover": maps.person_panel(
-            sample, side=side
-        ),
+        "person: share that people cover": maps.person_panel(sample, side=side),
         "body: closeness to a labelled keypoint": maps.body_panel(sample, side=side),
         "mid, outward, one line per disc": maps.all_edges_panel(
             sample, outward=True, side=side
@@ -141,7 +146,6 @@ def _overviews(sample: Sample, side: int) -> list[Panel]:
         "mid, the way back": maps.all_edges_panel(sample, outward=False, side=side),
         "long, to the centre": maps.long_panel(sample, NUM_ANCHORS - 1, side=side),
     }
-    return [page.titled(panel, title) for title, panel in panels.items()]
 
 
 def _anchor_block(sample: Sample, side: int, words: Words) -> Panel:

@@ -34,7 +34,7 @@ SIDE_COLORS: dict[str, Color] = {
     "right": (255, 80, 50),
     "middle": (255, 255, 255),
 }
-_SHAPES = {"left": "circle", "right": "square", "middle": "diamond"}
+SHAPES = {"left": "circle", "right": "square", "middle": "diamond"}
 _FILL = 0.4  # opacity of a mask
 _NAMED = 150  # px on the canvas from which a person's joints are named
 # Names that matter most come first: later ones have to make way.
@@ -152,7 +152,7 @@ def _swatch_of(side: str, *, hollow: bool) -> Canvas:
     ends = np.array([[2.0, 9.0]]), np.array([[32.0, 9.0]])
     lines(picture, *ends, color, width=2, rim=True)
     middle = np.array([17.0, 9.0])
-    mark(picture, middle, _SHAPES[side], color, radius=5, hollow=hollow)
+    mark(picture, middle, SHAPES[side], color, radius=5, hollow=hollow)
     return picture
 
 
@@ -190,7 +190,7 @@ def _add_person(canvas: Canvas, frame: Frame, labelled: Labelled, row: int) -> N
     for joint in np.flatnonzero(is_labelled).tolist():
         side = side_of(joint)
         hidden = int(labelled.visibility[row][joint]) == 1
-        look = _SHAPES[side], SIDE_COLORS[side]
+        look = SHAPES[side], SIDE_COLORS[side]
         mark(canvas, points[joint], *look, radius=radius, hollow=hidden)
 
 

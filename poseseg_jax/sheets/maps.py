@@ -42,6 +42,7 @@ _LINES_PER_DISC = 5  # across
 _LINES_APART = 7  # px on the canvas, at least about
 _LINES_PER_PERSON = (4, 40)
 _LINE_AREA = 90  # px on the canvas that a line has for itself, between those limits
+_AS_STRONG = 0.8  # of the strongest heatmap of a cell
 _NAMED_SIDE = 20  # px on the canvas from which a disc has its anchor's name
 
 
@@ -75,7 +76,7 @@ def heatmap_panel(sample: Sample, anchor: int, *, side: int) -> Canvas:
     frame, stride = sample.frame(side), sample.representation.map_stride
     canvas, truth = sample.backdrop(frame), sample.targets
     heat = np.asarray(truth.maps.heatmap)[..., anchor]
-    tint(canvas, frame.spread(heat, stride) * _TINT, _color_of(anchor))
+    tint(canvas, frame.spread(heat, stride) * _TINT, color_of(anchor))
     _hatch_unasked(canvas, frame, truth.asked[..., anchor], stride)
     near = np.asarray(truth.near)[..., anchor]
     offsets = np.asarray(truth.maps.short)[..., anchor, :]
@@ -89,10 +90,10 @@ def mid_panel(sample: Sample, edge: int, *, side: int) -> Canvas:
     canvas, truth = sample.backdrop(frame), sample.targets
     source, target = sample.representation.skeleton.edges[edge]
     weight = np.asarray(truth.edge)[..., edge]
-    tint(canvas, frame.spread(_share(weight), stride) * _TINT, _color_of(source))
+    tint(canvas, frame.spread(_share(weight), stride) * _TINT, color_of(source))
     offsets = np.asarray(truth.maps.mid)[..., edge, :]
     chosen = _thinned(weight > 0, sample, frame)
-    _offset_lines(canvas, frame, sample, chosen, offsets, _pale(_color_of(target)))
+    _offset_lines(canvas, frame, sample, chosen, offsets, _pale(color_of(target)))
     return canvas
 
 
@@ -138,16 +139,18 @@ def body_panel(sample: Sample, *, side: int) -> Canvas:
 
 
 def all_anchors_panel(sample: Sample, *, side: int) -> Canvas:
-    """The heatmaps of all anchors; where discs overlap, the nearest anchor's."""
+    """The heatmaps of all anchors; of those that are as strong, the nearest one's."""
     frame, stride = sample.frame(side), sample.representation.map_stride
     canvas, maps = sample.backdrop(frame), sample.targets.maps
     heat, short = np.asarray(maps.heatmap), np.asarray(maps.short)
-    distance = np.where(heat > 0, np.linalg.norm(short, axis=-1), np.inf)
-    nearest, strength = distance.argmin(-1), heat.max(-1)
+    strength = heat.max(-1)
+    is_strong = (heat > 0) & (heat >= _AS_STRONG * strength[..., None])
+    distance = np.where(is_strong, np.linalg.norm(short, axis=-1), np.inf)
+    nearest = distance.argmin(-1)
     for anchor in range(NUM_ANCHORS):
         theirs = np.where(nearest == anchor, strength, 0)
         opacity = frame.spread(theirs, stride) * 0.75
-        tint(canvas, opacity, _color_of(anchor))
+        tint(canvas, opacity, color_of(anchor))
     ends = (
         sample.cells + np.take_along_axis(short, nearest[..., None, None], 2)[:, :, 0]
     )
@@ -177,7 +180,7 @@ def all_edges_panel(sample: Sample, *, outward: bool, side: int) -> Canvas:
         counts = np.asarray(truth.edge)[..., index] > 0
         chosen = counts & (short[..., source] <= reach)
         offsets = np.asarray(truth.maps.mid)[..., index, :]
-        color = _color_of(target if outward else source)
+        color = color_of(target if outward else source)
         _offset_lines(canvas, frame, sample, chosen, offsets, color)
     return canvas
 
@@ -270,7 +273,8 @@ def _share(weight: np.ndarray) -> np.ndarray:
     return weight / max(float(weight.max()), 1e-9)
 
 
-def _color_of(anchor: int) -> Color:
+def color_of(anchor: int) -> Color:
+    """Of the side that the anchor is on; the centre has a colour of its own."""
     return _SOURCE if anchor == CENTER else SIDE_COLORS[side_of(anchor)]
 
 

@@ -1,0 +1,1 @@
+"""What of docs/ the program writes itself: tables, numbers and pictures."""
