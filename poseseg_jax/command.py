@@ -1,10 +1,9 @@
 """How every command begins, what it says of itself, how it speaks, and how it ends.
 
-A module that is a command says
+A module that is a command says at its end, where it is run and not imported,
 
-    if __name__ == "__main__":
-        flags.DEFINE_string("workdir", None, "Folder of a training run.", required=True)
-        command.run(_main)
+    flags.DEFINE_string("workdir", None, "Folder of a training run.", required=True)
+    command.run(_main)
 
 Its docstring is what --help begins with: what it does, and an example. What a user got
 wrong, its main raises as a ValueError; it ends as one line and exit status 1.
