@@ -16,13 +16,18 @@ SETTINGS := setup.cfg pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--progress-bar off -c constraints.txt
 
-.PHONY: help train test bench lint format clean
+.PHONY: help demo train test bench lint format clean
 
 help:
+	@echo "make demo                                           finds people in three pictures: runs/demo"
 	@echo "make train [WORKDIR=runs/tiny] [ARGS=--config.x=y]  train on drawn people, in minutes"
 	@echo "make test                                           everything CI runs"
 	@echo "make bench                                          how fast it is, beside references"
 	@echo "make lint | format | clean"
+
+demo: $(VENV)/.installed
+	$(BIN)/python -m poseseg_jax.predict --output=runs/demo --draw=joint \
+		poseseg_jax/box/pictures
 
 train: $(VENV)/.installed
 	$(BIN)/python -m poseseg_jax.main --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)

@@ -31,6 +31,7 @@ from poseseg_jax.disk import full_disk_explained
 from poseseg_jax.inference import Detect, Variables
 from poseseg_jax.judging import Scores, caption, judge, read_intervals, report, write
 from poseseg_jax.logbook import speak
+from poseseg_jax.released import is_released
 from poseseg_jax.structs import Batch, Instances
 from poseseg_jax.workdir import METRICS_FILE
 
@@ -118,9 +119,9 @@ def evaluate(
     """Evaluates a trained workdir and writes the files of the evaluation.
 
     Args:
-      workdir: of the training run.
+      workdir: of the training run, or a folder that `poseseg_jax.export` made.
       annotations, images: another split; both or neither.
-      output: where the files go; None: into the workdir.
+      output: where the files go; None: into the workdir of a run.
       step: of the checkpoint; None: the latest.
       best: whether to take instead the one with the best keypoints AP in the run.
       resamples: draws of the bootstrap; 0: no intervals.
@@ -138,6 +139,11 @@ def evaluate(
         raise ValueError("Give --annotations and --images together, or neither.")
     if resamples < 0:
         raise ValueError(f"--bootstrap is {resamples}; expected draws, 0 or more.")
+    if output is None and is_released(workdir):
+        raise ValueError(
+            f"{workdir} holds a network to give away, and is left as it is: say where "
+            "the scores go, with --output."
+        )
     trained = inference.restore(workdir, step=step, best=best)
     settings = changes_lib.with_changes(trained.settings, changes or {})
     devices.check_split("eval", settings.eval.batch_size)
@@ -221,7 +227,7 @@ def _main(_) -> None:
                 Path(given.workdir),
                 annotations=Path(given.annotations) if given.annotations else None,
                 images=Path(given.images) if given.images else None,
-                output=output,
+                output=Path(given.output) if given.output else None,
                 step=inference.read_step(given.step),
                 best=given.step == "best",
                 resamples=given.bootstrap,
@@ -235,7 +241,9 @@ def _main(_) -> None:
 
 if __name__ == "__main__":
     # Defined here, because main.py imports this module and has flags of its own.
-    flags.DEFINE_string("workdir", None, "Folder of a training run.", required=True)
+    flags.DEFINE_string(
+        "workdir", None, "Folder of a training run, or of an export.", required=True
+    )
     flags.DEFINE_string(
         "annotations", None, "COCO-keypoint file to score; default: the run's split."
     )
