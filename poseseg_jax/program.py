@@ -7,6 +7,7 @@ of this package is needed to run the program, once it is exported.
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,8 @@ from poseseg_jax.inference import Trained
 from poseseg_jax.structs import Array, Instances
 
 Find = Callable[[UInt8[Array, "B H W 3"], Int[Array, "B 2"]], dict[str, jax.Array]]
+
+Length = Any  # a whole number, or the symbol that an export has for it
 
 # Of what goes in and comes out, for those who have no more than the program.
 MEANINGS = {
@@ -101,7 +104,7 @@ def in_pictures(
     instances: Instances,
     size: Int[Array, "2"],
     *,
-    shape: tuple[int, int],
+    shape: tuple[Length, Length],
     side: int,
     person_stride: int,
 ) -> dict[str, jax.Array]:
@@ -141,7 +144,7 @@ def in_pictures(
 
 
 def _sums(
-    length: Int[Array, ""], pixels: int, block: Int[Array, ""], blocks: int
+    length: Int[Array, ""], pixels: Length, block: Int[Array, ""], blocks: int
 ) -> Float[jax.Array, "blocks pixels"]:
     """How often each pixel of an axis counts in each block of pixels: once, or never.
 
@@ -176,7 +179,7 @@ def _linear(
 
 
 def _cubic(
-    pixels: int, cells: int, scale: Float[Array, ""], stride: int
+    pixels: Length, cells: int, scale: Float[Array, ""], stride: int
 ) -> Float[jax.Array, "pixels cells"]:
     """What each cell of an axis counts for each pixel of the picture: bicubic sampling.
 
