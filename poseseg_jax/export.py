@@ -34,6 +34,7 @@ _log = logging.getLogger("poseseg_jax.export")  # __name__ is __main__ for a com
 PROGRAM_FILE, ABOUT_FILE = "program.jax", "program.json"
 FORMATS = ("safetensors", "program")
 PLATFORMS = ("cpu", "cuda")
+_ALL_PLATFORMS = ("cpu", "cuda", "rocm", "tpu")  # JAX takes any word
 # What is quoted of a metrics.json: not what it says by crowding.
 _QUOTED = ("keypoints/", "segm/")
 
@@ -122,8 +123,12 @@ def lower(trained: Trained, *, platforms: Sequence[str]) -> jax.export.Exported:
     """The program as StableHLO, with symbols for what a caller is free to choose.
 
     Raises:
-      ValueError: for a platform that JAX does not know.
+      ValueError: for a platform that JAX does not have.
     """
+    wrong = [name for name in platforms if name not in _ALL_PLATFORMS]
+    if wrong or not platforms:
+        said = repr(wrong[0]) if wrong else "nothing"
+        raise ValueError(f"--platforms names {said}; there are {_ALL_PLATFORMS}.")
     b, h, w = jax.export.symbolic_shape("b, h, w")
     images = jax.ShapeDtypeStruct((b, h, w, 3), np.uint8)
     sizes = jax.ShapeDtypeStruct((b, 2), np.int32)
@@ -155,7 +160,7 @@ def _version() -> str:
     try:
         return metadata.version("poseseg_jax")
     except metadata.PackageNotFoundError:
-        return "not installed"
+        return "unknown"  # a copy that nobody has installed
 
 
 def _about(
