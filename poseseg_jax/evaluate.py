@@ -139,11 +139,7 @@ def evaluate(
         raise ValueError("Give --annotations and --images together, or neither.")
     if resamples < 0:
         raise ValueError(f"--bootstrap is {resamples}; expected draws, 0 or more.")
-    if output is None and is_released(workdir):
-        raise ValueError(
-            f"{workdir} holds a network to give away, and is left as it is: say where "
-            "the scores go, with --output."
-        )
+    output = _place(workdir, output)
     trained = inference.restore(workdir, step=step, best=best)
     settings = changes_lib.with_changes(trained.settings, changes or {})
     devices.check_split("eval", settings.eval.batch_size)
@@ -164,7 +160,6 @@ def evaluate(
     intervals = None
     if resamples and judged.matches:
         intervals = bootstrap.intervals(judged.matches, resamples=resamples)
-    output = output or workdir
     if annotations is None and settings == trained.settings:
         metrics |= _of_training(output / METRICS_FILE, trained.step)
     write(output, judged, metrics, prepared, settings, intervals=intervals)
@@ -172,6 +167,16 @@ def evaluate(
     if not judged.matches:
         _log.warning("%s has no annotations: nothing is scored.", annotations)
     return metrics
+
+
+def _place(workdir: Path, output: Path | None) -> Path:
+    """Where the files go."""
+    if output is None and is_released(workdir):
+        raise ValueError(
+            f"{workdir} holds a network to give away, and is left as it is: say where "
+            "the scores go, with --output."
+        )
+    return output or workdir
 
 
 def _find(
