@@ -16,9 +16,10 @@ SETTINGS := setup.cfg pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--progress-bar off -c constraints.txt
 
-.PHONY: help train test bench docs lint format hooks clean
+.PHONY: help demo train test bench docs lint format hooks clean
 
 help:
+	@echo "make demo     find people in three drawn pictures: runs/demo"
 	@echo "make train    train on drawn people, in minutes: runs/tiny"
 	@echo "              [WORKDIR=runs/tiny] [CONFIG=configs/bias70.py:tiny] [ARGS=--config.x=y]"
 	@echo "make lint     format, style, types, layers: nothing is changed"
@@ -31,6 +32,10 @@ help:
 	@echo
 	@echo "The first of them makes $(VENV) [PYTHON=python3.11]. What there is besides:"
 	@echo "$(BIN)/python -m poseseg_jax"
+
+demo: $(VENV)/.installed
+	$(BIN)/python -m poseseg_jax.predict --output=runs/demo --draw=joint \
+		poseseg_jax/box/pictures
 
 train: $(VENV)/.installed
 	$(BIN)/python -m poseseg_jax.main --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)

@@ -15,7 +15,7 @@ from typing import Any
 
 import jax
 
-from poseseg_jax import inference, layout
+from poseseg_jax import inference
 from poseseg_jax.config import InitSettings, Settings
 from poseseg_jax.geometry import check_side
 from poseseg_jax.inference import Trained, Variables
@@ -65,7 +65,7 @@ def check(settings: InitSettings) -> None:
         inference.read_settings(workdir)
     except ValueError as error:
         raise ValueError(f"init.workdir {workdir}: {error}") from error
-    steps = layout.checkpoint_steps(workdir)
+    steps = inference.steps_of(workdir)
     if not steps or settings.step not in (0, *steps):
         what = f"step {settings.step}" if settings.step else "any step"
         raise ValueError(

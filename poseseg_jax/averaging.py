@@ -106,7 +106,7 @@ def look(
         # JAX scales positions x + 0.5; so this takes x to ratio x.
         resized = jax.image.scale_and_translate(
             images.astype(jnp.float32),
-            (len(images), *new, 3),
+            (images.shape[0], *new, 3),
             (1, 2),
             ratio,
             0.5 - 0.5 * ratio,

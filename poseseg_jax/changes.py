@@ -64,6 +64,21 @@ def read(words: Sequence[str]) -> dict[str, Any]:
     return changes
 
 
+def read_flags(
+    words: Sequence[str] | None, *, flip: bool | None, scales: str | None
+) -> dict[str, Any]:
+    """As `read`, of a command with --set and short names for what is set most.
+
+    Args:
+      words: of every --set.
+      flip: --flip; None where it is not given.
+      scales: --scales, as "0.8,1".
+    """
+    short = [] if flip is None else [f"eval.flip={flip}"]
+    short += [f"eval.scales={scales}"] if scales else []
+    return read([*(words or ()), *short])
+
+
 def _value(name: str, kind: Any, text: str) -> Any:
     try:
         if kind is bool:

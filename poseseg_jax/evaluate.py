@@ -30,6 +30,7 @@ from poseseg_jax.data.prepared import Prepared, prepare, prepare_val
 from poseseg_jax.disk import full_disk_explained
 from poseseg_jax.inference import Detect, Variables
 from poseseg_jax.judging import Scores, caption, judge, read_intervals, report, write
+from poseseg_jax.released import is_released
 from poseseg_jax.structs import Batch, Instances
 from poseseg_jax.workdir import METRICS_FILE
 
@@ -117,9 +118,9 @@ def evaluate(
     """Evaluates a trained workdir and writes the files of the evaluation.
 
     Args:
-      workdir: of the training run.
+      workdir: of the training run, or a folder that `poseseg_jax.export` made.
       annotations, images: another split; both or neither.
-      output: where the files go; None: into the workdir.
+      output: where the files go; None: into the workdir of a run.
       step: of the checkpoint; None: the latest.
       best: whether to take instead the one with the best keypoints AP in the run.
       resamples: draws of the bootstrap; 0: no intervals.
@@ -137,6 +138,7 @@ def evaluate(
         raise ValueError("Give --annotations and --images together, or neither.")
     if resamples < 0:
         raise ValueError(f"--bootstrap is {resamples}; expected draws, 0 or more.")
+    output = _place(workdir, output)
     trained = inference.restore(workdir, step=step, best=best)
     settings = changes_lib.with_changes(trained.settings, changes or {})
     devices.check_split("eval", settings.eval.batch_size)
@@ -157,7 +159,6 @@ def evaluate(
     intervals = None
     if resamples and judged.matches:
         intervals = bootstrap.intervals(judged.matches, resamples=resamples)
-    output = output or workdir
     if annotations is None and settings == trained.settings:
         metrics |= _of_training(output / METRICS_FILE, trained.step)
     write(output, judged, metrics, prepared, settings, intervals=intervals)
@@ -165,6 +166,16 @@ def evaluate(
     if not judged.matches:
         _log.warning("%s has no annotations: nothing is scored.", annotations)
     return metrics
+
+
+def _place(workdir: Path, output: Path | None) -> Path:
+    """Where the files go."""
+    if output is None and is_released(workdir):
+        raise ValueError(
+            f"{workdir} holds a network to give away, and is left as it is: say where "
+            "the scores go, with --output."
+        )
+    return output or workdir
 
 
 def _find(
@@ -208,17 +219,14 @@ def _use_every_core(workdir: Path, changes: Mapping[str, Any]) -> None:
 def _main(_) -> None:
     given = flags.FLAGS
     output = Path(given.output or given.workdir)
-    words = list(given.set or ())
-    words += [] if given.flip is None else [f"eval.flip={given.flip}"]
-    words += [f"eval.scales={given.scales}"] if given.scales else []
-    changes = changes_lib.read(words)
+    changes = changes_lib.read_flags(given.set, flip=given.flip, scales=given.scales)
     _use_every_core(Path(given.workdir), changes)
     with full_disk_explained(output, "Make room, and give the same command again."):
         metrics = evaluate(
             Path(given.workdir),
             annotations=Path(given.annotations) if given.annotations else None,
             images=Path(given.images) if given.images else None,
-            output=output,
+            output=Path(given.output) if given.output else None,
             step=inference.read_step(given.step),
             best=given.step == "best",
             resamples=given.bootstrap,
@@ -230,7 +238,9 @@ def _main(_) -> None:
 
 if __name__ == "__main__":
     # Defined here, because main.py imports this module and has flags of its own.
-    flags.DEFINE_string("workdir", None, "Folder of a training run.", required=True)
+    flags.DEFINE_string(
+        "workdir", None, "Folder of a training run, or of an export.", required=True
+    )
     flags.DEFINE_string(
         "annotations", None, "COCO-keypoint file to score; default: the run's split."
     )

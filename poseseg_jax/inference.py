@@ -1,7 +1,8 @@
 """Picture -> Instances: network, averaging and decoder as one jitted program.
 
 The program has fixed shapes and is compiled once per shape of its input. What it needs
-of a training run is restored from the workdir: settings and averaged parameters.
+of a training run is restored from its workdir, or from a folder that
+`poseseg_jax.export` made: settings and averaged parameters.
 """
 
 import json
@@ -14,7 +15,7 @@ from typing import Any
 import jax
 from jaxtyping import UInt8
 
-from poseseg_jax import averaging
+from poseseg_jax import averaging, layout, released
 from poseseg_jax import config as config_lib
 from poseseg_jax.averaging import View
 from poseseg_jax.checkpoint import Checkpoints
@@ -25,6 +26,9 @@ from poseseg_jax.models.poseseg import ModelSettings
 from poseseg_jax.representation import Representation
 from poseseg_jax.structs import Array, Instances, Maps
 from poseseg_jax.workdir import CONFIG_FILE
+
+# The model in the box; it knows drawn people only.
+BOX = Path(__file__).parent / "box"
 
 Variables = dict[str, Any]
 See = Callable[[Variables, UInt8[Array, "B H W 3"]], Maps]
@@ -127,7 +131,8 @@ def restore(workdir: Path, *, step: int | None = None, best: bool = False) -> Tr
     """Settings and averaged parameters of a workdir.
 
     Args:
-      workdir: of a run that has saved at least one checkpoint.
+      workdir: of a run that has saved at least one checkpoint, or a folder with a
+        released network (released.py), which has one step.
       step: of the checkpoint; None: the latest.
       best: whether to take instead the one that scored best in the run.
 
@@ -136,6 +141,15 @@ def restore(workdir: Path, *, step: int | None = None, best: bool = False) -> Tr
     """
     settings = read_settings(workdir)
     template = abstract_variables(settings)
+    if released.is_released(workdir):
+        variables, origin = released.read(workdir, template)
+        if best or step not in (None, origin.step):
+            asked = "best" if best else step
+            raise ValueError(
+                f"--step is {asked}, but {workdir} is no workdir to choose from: it "
+                f"holds one network, of step {origin.step}. Leave --step out."
+            )
+        return Trained(settings, variables, origin.step)
     with Checkpoints(workdir, create=False) as checkpoints:
         if best:
             kind = "checkpoint that was scored"
@@ -164,12 +178,21 @@ def read_step(word: str | None) -> int | None:
     return int(word)
 
 
+def steps_of(workdir: Path) -> list[int]:
+    """The steps that can be restored, ascending; may be empty."""
+    if released.is_released(workdir):
+        return [released.read_origin(workdir).step]
+    return layout.checkpoint_steps(workdir)
+
+
 def latest_step(workdir: Path) -> int:
     """The last step that a workdir has a checkpoint of.
 
     Raises:
       ValueError: naming the path, if there is none.
     """
+    if released.is_released(workdir):
+        return released.read_origin(workdir).step
     with Checkpoints(workdir, create=False) as checkpoints:
         return _found(checkpoints.latest_step(), checkpoints, "checkpoint")
 

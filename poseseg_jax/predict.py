@@ -1,12 +1,14 @@
 """Finds people in pictures, videos or a camera, draws them, and writes what it found.
 
-    python -m poseseg_jax.predict --workdir=W --output=O PATHS...
+    python -m poseseg_jax.predict [--workdir=W] --output=O PATHS...
 
-PATHS are pictures, folders of pictures, patterns ("photos/**/*.jpg"), videos, a camera
-(camera:0), or - for a list of them on the standard input, one in each line. Leaves
-NAME_pose.png, NAME_seg.png and NAME_joint.png for each picture, .mp4 files for each
-video or camera, predictions.json and images.json. What cannot be read is named and left
-out, and the command then ends with status 1.
+W is the workdir of a run, or a folder that poseseg_jax.export made; without it the
+model in the box is used, which knows drawn people only. PATHS are pictures, folders of
+pictures, patterns ("photos/**/*.jpg"), videos, a camera (camera:0), or - for a list of
+them on the standard input, one in each line. Leaves NAME_pose.png, NAME_seg.png and
+NAME_joint.png for each picture, .mp4 files for each video or camera, predictions.json
+and images.json. What cannot be read is named and left out, and the command then ends
+with status 1.
 """
 
 import logging
@@ -23,7 +25,7 @@ from poseseg_jax import changes, command
 from poseseg_jax.data import named
 from poseseg_jax.data.named import Input
 from poseseg_jax.disk import full_disk_explained
-from poseseg_jax.inference import read_step
+from poseseg_jax.inference import BOX, read_step
 from poseseg_jax.predictions import DRAWINGS, Predictions, ids_of
 from poseseg_jax.predictor import MIN_SCORE, Predictor
 from poseseg_jax.seeing import MAX_SIDE, THREADS, Job, Wishes, see_pictures, see_video
@@ -124,8 +126,10 @@ def _main(words: list[str]) -> None:
             maps=given.maps,
             every=given.every,
         )
+        if given.workdir is None:
+            _log.info("No --workdir: the model in the box knows drawn people only.")
         predictor = Predictor.from_workdir(
-            given.workdir,
+            BOX if given.workdir is None else given.workdir,
             step=read_step(given.step),
             best=given.step == "best",
             flip=given.flip,
@@ -153,7 +157,12 @@ def _main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", None, "Folder of a training run.", required=True)
+    flags.DEFINE_string(
+        "workdir",
+        None,
+        "Folder of a training run, or of an export; default: the model in the box, "
+        "which knows drawn people only.",
+    )
     flags.DEFINE_string("output", None, "The folder to write into.", required=True)
     flags.DEFINE_string(
         "step", None, 'Checkpoint to use: its step, or "best"; default: the latest.'

@@ -88,7 +88,7 @@ class Predictor:
     @classmethod
     def from_workdir(
         cls,
-        workdir: str | Path,
+        workdir: str | Path = inference.BOX,
         *,
         step: int | None = None,
         best: bool = False,
@@ -101,7 +101,8 @@ class Predictor:
         """The network of a training run.
 
         Args:
-          workdir: of the run.
+          workdir: of the run, or a folder that `poseseg_jax.export` made; by default
+            the model in the box, which knows drawn people only.
           step: of the checkpoint; None: the latest.
           best: whether to take instead the one with the best keypoints AP in the run.
           flip, scales: as in `eval` of the config; None: the run's own.

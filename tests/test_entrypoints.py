@@ -27,6 +27,10 @@ PROMISED = {
         *("workdir", "annotations", "images", "output", "step"),
         *("bootstrap", "flip", "scales", "set"),
     },
+    "poseseg_jax.export": {
+        *("workdir", "output", "format", "step", "flip", "scales", "set"),
+        "platforms",
+    },
     "poseseg_jax.predict": {
         *("workdir", "output", "step", "flip", "scales", "min_score"),
         *("draw", "max_side", "maps", "every", "batch_size", "square"),

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import poseseg_jax
 from configs import base
 from poseseg_jax import config as config_lib
 from poseseg_jax.fields import flat
+from poseseg_jax.inference import BOX
 from poseseg_jax.pages import blocks, config_page, map_figures, step_figures
 from poseseg_jax.pages.picture import Explained, as_truth, draw_labelled, explain
 from poseseg_jax.pages.steps import take
@@ -17,7 +17,6 @@ from poseseg_jax.people import people_of
 from tests import tiny_run
 from tests.documented import DOCS
 
-BOX = Path(poseseg_jax.__file__).parent / "box"
 WIDEST = 830  # px that GitHub shows of a page
 LARGEST = 150_000  # bytes of a picture
 FIGURES = {"maps": map_figures.figures, "decoder": step_figures.figures}
@@ -113,11 +112,8 @@ def test_the_steps_are_those_of_the_decoder(perfect):
     assert f"| people in the picture | {people} |" in step_figures.numbers(perfect)
 
 
-@pytest.mark.skipif(
-    not (BOX / "model.safetensors").exists(), reason="there is no model in the box"
-)
 def test_the_numbers_of_the_decoder_are_those_of_the_model_in_the_box(ground):
     page = (DOCS / "decoder.md").read_text()
     numbers = step_figures.numbers(explain(BOX))
-    wrong = "python -m poseseg_jax.pages --workdir=poseseg_jax/box --output=docs"
+    wrong = "python -m poseseg_jax.pages --output=docs"
     assert blocks.fill(page, "numbers", numbers) == page, wrong

@@ -1,7 +1,6 @@
 """ImageNet weights for the backbone, from a .safetensors file with torchvision's names.
 
-timm's plain ResNets have the same names. Only arrays are read; nothing in such a file
-can run code.
+timm's plain ResNets have the same names.
 """
 
 import logging
@@ -15,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
-from safetensors import SafetensorError, safe_open
 
+from poseseg_jax import tensors
 from poseseg_jax.models import relatives
 from poseseg_jax.models.poseseg import MEAN, NORM_EPSILON, STD, ModelSettings
 
@@ -99,7 +98,7 @@ def load_backbone(
         with values that are not finite, or was made for another kind of network; or if
         norms that shall be frozen are not in it.
     """
-    tensors, metadata = _read(path)
+    given, metadata = _read(path)
     _check_origin(path, metadata, settings)
     # Only shapes and names are read from what is replaced: it may be abstract.
     ours: dict[str, dict[tuple[str, ...], Any]] = {
@@ -111,11 +110,11 @@ def load_backbone(
         for collection, leaves in ours.items()
         for key in leaves
     }
-    report = _compare(path, tensors.keys(), places.keys(), settings)
+    report = _compare(path, given.keys(), places.keys(), settings)
     for name in report.loaded:
         collection, key = places[name]
         expected = ours[collection][key].shape
-        ours[collection][key] = _convert(path, name, tensors[name], expected, settings)
+        ours[collection][key] = _convert(path, name, given[name], expected, settings)
     replaced = {
         collection: {
             **variables[collection],
@@ -139,37 +138,9 @@ def check(path: str | Path) -> None:
 def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     check(path)
     try:
-        with safe_open(path, framework="np") as file:
-            tensors = {name: _tensor(path, file, name) for name in file.keys()}  # noqa: SIM118
-            return tensors, file.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(_not_safetensors(Path(path), error)) from error
-
-
-def _tensor(path: str | Path, file: Any, name: str) -> np.ndarray:
-    try:
-        return file.get_tensor(name)
-    except (AttributeError, TypeError) as error:  # NumPy has no such type
-        dtype = file.get_slice(name).get_dtype()
-        raise ValueError(
-            f"{path}: {name} is {dtype}, which cannot be read. Save it as float32, "
-            "float16 or bfloat16."
-        ) from error
-
-
-def _not_safetensors(path: Path, error: Exception) -> str:
-    with path.open("rb") as file:
-        start = file.read(4)
-    said = f"model.pretrained: {path} is not a .safetensors file ({error})."
-    # torch.save writes a zip archive, and once wrote what opens a bare pickle.
-    if path.suffix in (".pth", ".pt", ".bin") or start.startswith((b"PK", b"\x80")):
-        said += (
-            " It is a pickle, as torch.save writes it. Pickles are not read, because "
-            "they can run code. Convert it where torch and safetensors are installed: "
-            f"safetensors.torch.save_file(torch.load({str(path)!r}, weights_only=True),"
-            f" {str(path.with_suffix('.safetensors'))!r})"
-        )
-    return said
+        return tensors.read(path)
+    except ValueError as error:
+        raise ValueError(f"model.pretrained: {error}") from error
 
 
 def _check_origin(

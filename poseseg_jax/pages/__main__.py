@@ -1,18 +1,18 @@
 """Writes what of docs/ is generated.
 
-    python -m poseseg_jax.pages --output=docs [--workdir=W]
+    python -m poseseg_jax.pages --output=docs
 
-writes config.md. With a trained network also what it says of one picture: maps/*.jpg
-and decoder/*.jpg, and the table of numbers in decoder.md, if that page is there.
+writes config.md and, of what a trained network says of one picture, maps/*.jpg and
+decoder/*.jpg, and the table of numbers in decoder.md, if that page is there.
 """
 
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
-from poseseg_jax import visualize
+from poseseg_jax import command, visualize
 from poseseg_jax.disk import write_whole
-from poseseg_jax.logbook import speak
+from poseseg_jax.inference import BOX
 from poseseg_jax.pages import blocks, config_page, map_figures, step_figures
 from poseseg_jax.pages.picture import Explained, explain
 
@@ -42,20 +42,15 @@ def write_explained(explained: Explained, output: Path) -> None:
 
 
 def _main(_) -> None:
-    speak()
     output = Path(flags.FLAGS.output)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        write_whole(output / "config.md", config_page.text())
-        if flags.FLAGS.workdir is not None:
-            write_explained(explain(Path(flags.FLAGS.workdir)), output)
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"{type(error).__name__}: {error}") from None
+    output.mkdir(parents=True, exist_ok=True)
+    write_whole(output / "config.md", config_page.text())
+    write_explained(explain(Path(flags.FLAGS.workdir)), output)
 
 
 if __name__ == "__main__":
     flags.DEFINE_string("output", None, "The folder to write into.", required=True)
     flags.DEFINE_string(
-        "workdir", None, "Of a training run; default: only what needs no network."
+        "workdir", str(BOX), "Of a training run, or of an export: whose maps are shown."
     )
-    app.run(_main)
+    command.run(_main)
