@@ -1,0 +1,242 @@
+"""A reader who types what pages say, in a folder that holds what they speak of.
+
+Everything is made small first, and nothing else is changed: two pictures of drawn
+people stand for COCO, four steps for a training. What is not executed is listed here,
+each with its reason, and nothing is left out otherwise.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import types
+from collections.abc import Sequence
+from pathlib import Path
+from unittest import mock
+
+import cv2
+import numpy as np
+from safetensors.numpy import save_file
+
+from experiments import readme
+from poseseg_jax.data import videos
+from tests import commands, pages, torch_resnets
+from tests.documented import REPOSITORY
+from tests.tiny_run import Ground
+
+# Commands that nobody executes here: how they begin, and why not.
+NOT_EXECUTED = {
+    r"pip install ": "fetches packages; what it names, setup.cfg names, or nobody here",
+    r"\. \.venv/bin/activate": "of a shell; the environment is that of the tests",
+    r"xprof ": "a server, of another package",
+    r"python -m benchmarks$": "all at once; tests/test_benchmarks.py runs each of them",
+    r".* camera:0$": "there is no camera; tests/test_predict.py gives one",
+    r".* --coordinator=": "several machines; tests/test_hosts.py has several processes",
+    r"curl ": "fetches weights; resnet101.safetensors is a small file here",
+    r"python -m tests\.(bad_input|faults)$": "write their tables into the page itself; "
+    "tests/test_bad_input.py and tests/test_faults.py compare these",
+    r"python -m tests\.(soak|memory) ": "minutes at least, or their verdict is none",
+    r"python -m tests\.fuzz .*--engine=atheris": "of another package",
+}
+# Programs that are not executed, by a module that they import.
+ABSENT = {"torch": "not installed for the tests, and the file it converts is not there"}
+# What makes a command small, behind its own flags: the last one counts.
+SMALLER = {
+    "poseseg_jax.data.inspect": ["--pictures=2"],
+    "experiments.oracle": ["--size=129"],
+    "experiments.readme": ["--output=page.md"],
+    # Nothing is run, and everything else is done. tests/test_experiments.py runs a
+    # whole grid, with the flags of README.md.
+    **{f"experiments.{name}": ["--report_only"] for name in readme.NAMES},
+    # Its report would measure many ceilings.
+    "experiments.representation": ["--dry_run", "--only=center"],
+    "tests.fuzz": ["--minutes=0.01"],
+}
+# Runs that pages speak of as there.
+TRAINED = (
+    *("tiny", "bias70", "full"),
+    *(f"{name}_{seed}" for name in ("full", "bias70") for seed in range(3)),
+)
+# Commands of a shell that read only, or write into the folder.
+_HARMLESS = ("find", "ls", "cat")
+_DOWNLOAD = "--config.data.download=True"  # 20 GB; see tests/test_fetch.py
+# They start processes that know nothing of pytest, or rely on being alone.
+_ALONE = ("benchmarks", "tests")
+
+
+class Reader:
+    """Follows pages, one after the other, in a folder.
+
+    Args:
+      folder: an empty one.
+      ground: of tiny runs.
+    """
+
+    def __init__(self, folder: Path, ground: Ground):
+        self._folder, self._ground = folder, ground
+        self._done: set[tuple[str, ...]] = set()
+        furnish(folder, ground)
+
+    def follow(self, typed: pages.Typed) -> None:
+        """Does what stands there. Working directory is the folder.
+
+        Raises:
+          AssertionError: if it does not work, or if nobody has said how to try it.
+        """
+        if typed.is_python:
+            self._follow_program(typed)
+            return
+        for pipeline in pages.pipelines(typed.text):
+            said = ""
+            for words in pipeline:
+                if not why_not(words):
+                    said = self._command(words, said)
+
+    def _follow_program(self, typed: pages.Typed) -> None:
+        imported = set(re.findall(r"^\s*(?:import|from) (\w+)", typed.text, re.M))
+        if imported & ABSENT.keys():
+            return
+        with mock.patch.dict(sys.modules, {"supervision": _supervision()}):
+            exec(compile(typed.text, str(typed), "exec"), {"__name__": "program"})
+
+    def _command(self, words: list[str], stdin: str) -> str:
+        program, *arguments = words
+        if program == "make":
+            self._make(arguments)
+        elif re.fullmatch(r"\S*python[\d.]*", program) and arguments[0] == "-m":
+            self._module(arguments[1], arguments[2:], stdin)
+        else:
+            assert program in _HARMLESS, f"tests/reader.py does not know {program}"
+            done = subprocess.run(words, capture_output=True, text=True, check=True)
+            return done.stdout
+        return ""
+
+    def _make(self, arguments: list[str]) -> None:
+        """Commands of ours that a target consists of."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
+        done = subprocess.run(
+            ["make", "--dry-run", *arguments],
+            cwd=REPOSITORY,
+            env=clean,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        for line in done.stdout.replace("\\\n", " ").splitlines():
+            found = re.match(r"\S*python -m .*", line)
+            of_ours = rf"\S*python -m ({'|'.join(commands.OURS)})\b"
+            for words in pages.pipelines(line)[0] if found else []:
+                if re.match(of_ours, line) and not why_not(words):
+                    self._command(words, "")
+
+    def _module(self, module: str, words: list[str], stdin: str) -> None:
+        words = smaller(module, words, self._ground)
+        if (module, *words, stdin) in self._done:
+            return
+        if module == "poseseg_jax.main":  # what is there may be another run
+            shutil.rmtree(_value(words, "workdir"), ignore_errors=True)
+        package = module.partition(".")[0]
+        assert package in commands.OURS, f"tests/reader.py does not know {module}"
+        if package in _ALONE:
+            status, said = self._alone(module, words, stdin)
+        else:
+            status, said = commands.run(module, *words, stdin=stdin)
+        assert status == 0, f"{module} {' '.join(words)}\nends with {status}: {said}"
+        if "--dry_run" not in words:
+            for left in ("workdir", "output"):
+                assert Path(_value(words, left) or ".").exists(), f"leaves no --{left}"
+        self._done.add((module, *words, stdin))
+
+    def _alone(self, module: str, words: list[str], stdin: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", module, *words],
+            env=self._ground.environment(PYTHONPATH=str(REPOSITORY)),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stderr
+
+
+def why_not(words: Sequence[str]) -> str:
+    """Why a command is not executed; "" if it is."""
+    line = re.sub(r"^\S*/python", "python", " ".join(words))
+    return next((w for how, w in NOT_EXECUTED.items() if re.match(how, line)), "")
+
+
+def smaller(module: str, words: Sequence[str], ground: Ground) -> list[str]:
+    """The same command with less to do."""
+    words = [
+        f"{word}:tiny" if re.fullmatch(r"--config=[^:]+", word) else word
+        for word in words
+        if word != _DOWNLOAD
+    ] + ["--config.data.root=coco"] * (_DOWNLOAD in words)
+    if any(word.startswith("--config=") for word in words):
+        words += [flag for flag in ground.flags() if "prepared_dir" not in flag]
+        # Of twelve pictures, five are left where 80 % of the single persons are gone.
+        words.append("--config.train.batch_size=4")
+    if any("model.pretrained=" in word for word in words):
+        words.append("--config.model.backbone=resnet18")
+    if module.removeprefix("experiments.") in readme.NAMES:
+        words += [] if "--preset=tiny" in words else ["--preset=tiny"]
+        words += [] if "--dry_run" in words else SMALLER[module]
+        return words
+    if module.startswith("benchmarks."):
+        words.append("--smallest")
+    return words + SMALLER.get(module, [])
+
+
+def _value(words: Sequence[str], flag: str) -> str:
+    found = [w.partition("=")[2] for w in words if w.startswith(f"--{flag}=")]
+    return found[-1] if found else ""
+
+
+def furnish(folder: Path, ground: Ground) -> None:
+    """Puts into a folder what the pages speak of."""
+    for name in ("configs", "poseseg_jax", "experiments", "benchmarks", "docs"):
+        (folder / name).symlink_to(REPOSITORY / name)
+    for name in ("coco", "mine"):  # a page's reader has COCO, and data of their own
+        (folder / name).symlink_to(ground.drawn)
+    truth = ground.drawn / "annotations" / "person_keypoints_val2017.json"
+    for name in ("J", "val.json"):
+        (folder / name).symlink_to(truth)
+    for name in ("val", "test2017"):
+        (folder / name).symlink_to(ground.drawn / "val2017")
+    listed = {"images": json.loads(truth.read_text())["images"], "categories": []}
+    (folder / "image_info_test-dev2017.json").write_text(json.dumps(listed))
+    for name in TRAINED:
+        ground.copy(folder / "runs" / name)
+    (folder / "R1").symlink_to(ground.finished / "results_keypoints.json")
+    (folder / "R2").symlink_to(ground.finished / "results_segm.json")
+    shapes = torch_resnets.shapes("resnet18").items()
+    weights = {name: np.full(shape, 0.01, np.float32) for name, shape in shapes}
+    save_file(weights, folder / "resnet101.safetensors")
+    _photograph(folder, next((ground.drawn / "val2017").iterdir()))
+
+
+def _photograph(folder: Path, picture: Path) -> None:
+    """All of one shape: what is compiled for one does for all."""
+    names = ("photo.jpg", "other.jpg", "photos/1.jpg", "photos/2.jpg", "more/on/3.jpg")
+    (folder / "last").touch()
+    os.utime(folder / "last", (0, 0))
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(picture, folder / name)
+    image = cv2.imread(str(picture))
+    assert image is not None
+    height, width = (side // 2 * 2 for side in image.shape[:2])
+    with videos.Recorder(folder / "walk.mp4", 10.0) as recorder:
+        for _ in range(2):
+            recorder.add(np.ascontiguousarray(image[:height, :width, ::-1]))
+
+
+def _supervision() -> types.ModuleType:
+    """Stands for the library; tests/test_interop.py looks at what it is given."""
+    module = types.ModuleType("supervision")
+    for name in ("Detections", "KeyPoints", "MaskAnnotator"):
+        setattr(module, name, mock.MagicMock())
+    return module
