@@ -5,6 +5,7 @@ are put away for each.
 """
 
 import contextlib
+import importlib.util
 import io
 import logging
 import runpy
@@ -33,12 +34,22 @@ def run(module: str, *words: str, stdin: str = "") -> tuple[int, str]:
         patch.setattr(app, "run", _run)
         warnings.simplefilter("ignore")  # which are errors to tests, not to commands
         try:
-            runpy.run_module(module, run_name="__main__", alter_sys=True)
+            # By its file: what pytest takes for a test, runpy does not find by name.
+            runpy.run_path(_file(module), run_name="__main__")
         except SystemExit as end:
             if end.code is None or isinstance(end.code, int):
                 return end.code or 0, ""
             return 1, str(end.code)
     return 0, ""
+
+
+def _file(module: str) -> str:
+    spec = importlib.util.find_spec(module)
+    if spec and spec.submodule_search_locations:
+        spec = importlib.util.find_spec(f"{module}.__main__")
+    if not spec or not spec.origin:
+        raise ValueError(f"there is no {module} to be run")
+    return spec.origin
 
 
 def _run(

@@ -14,15 +14,18 @@ import sys
 import types
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import cv2
 import numpy as np
-from safetensors.numpy import save_file
 
 from experiments import readme
+from poseseg_jax import config as config_lib
+from poseseg_jax import train
 from poseseg_jax.data import videos
-from tests import commands, pages, torch_resnets
+from poseseg_jax.predictor import Predictor
+from tests import commands, pages
 from tests.documented import REPOSITORY
 from tests.tiny_run import Ground
 
@@ -34,7 +37,7 @@ NOT_EXECUTED = {
     r"python -m benchmarks$": "all at once; tests/test_benchmarks.py runs each of them",
     r".* camera:0$": "there is no camera; tests/test_predict.py gives one",
     r".* --coordinator=": "several machines; tests/test_hosts.py has several processes",
-    r"curl ": "fetches weights; resnet101.safetensors is a small file here",
+    r"curl ": "fetches weights, which no network here is large enough for",
     r"python -m tests\.(bad_input|faults)$": "write their tables into the page itself; "
     "tests/test_bad_input.py and tests/test_faults.py compare these",
     r"python -m tests\.(soak|memory) ": "minutes at least, or their verdict is none",
@@ -52,18 +55,34 @@ SMALLER = {
     **{f"experiments.{name}": ["--report_only"] for name in readme.NAMES},
     # Its report would measure many ceilings.
     "experiments.representation": ["--dry_run", "--only=center"],
+    # Four steps teach little; somebody has to be found all the same.
+    "poseseg_jax.predict": ["--min_score=0"],
     "tests.fuzz": ["--minutes=0.01"],
 }
+# Fields that nobody can afford here, and those that need them: a ResNet takes minutes.
+# That they go together is seen by `_look_at`; tests/test_pretrained.py reads weights.
+LARGE = (
+    "--config.model.backbone=resnet",
+    "--config.model.pretrained=",
+    "--config.model.norm=frozen",
+    "--config.optim.freeze_stages=",
+)
+_SMALL = (
+    # Of twelve pictures, five are left where 80 % of the single persons are gone.
+    "--config.train.batch_size=4",
+    "--config.checkpoint.every_steps=4",
+)
 # Runs that pages speak of as there.
 TRAINED = (
     *("tiny", "bias70", "full"),
     *(f"{name}_{seed}" for name in ("full", "bias70") for seed in range(3)),
 )
+_from_workdir = Predictor.from_workdir
 # Commands of a shell that read only, or write into the folder.
 _HARMLESS = ("find", "ls", "cat")
 _DOWNLOAD = "--config.data.download=True"  # 20 GB; see tests/test_fetch.py
 # They start processes that know nothing of pytest, or rely on being alone.
-_ALONE = ("benchmarks", "tests")
+_ALONE = ("benchmarks.loader", "benchmarks.predict", "tests.")
 
 
 class Reader:
@@ -75,7 +94,7 @@ class Reader:
     """
 
     def __init__(self, folder: Path, ground: Ground):
-        self._folder, self._ground = folder, ground
+        self._ground = ground
         self._done: set[tuple[str, ...]] = set()
         furnish(folder, ground)
 
@@ -98,7 +117,10 @@ class Reader:
         imported = set(re.findall(r"^\s*(?:import|from) (\w+)", typed.text, re.M))
         if imported & ABSENT.keys():
             return
-        with mock.patch.dict(sys.modules, {"supervision": _supervision()}):
+        with (
+            mock.patch.dict(sys.modules, {"supervision": _supervision()}),
+            mock.patch.object(Predictor, "from_workdir", _who_finds_somebody),
+        ):
             exec(compile(typed.text, str(typed), "exec"), {"__name__": "program"})
 
     def _command(self, words: list[str], stdin: str) -> str:
@@ -133,6 +155,8 @@ class Reader:
                     self._command(words, "")
 
     def _module(self, module: str, words: list[str], stdin: str) -> None:
+        if module == "poseseg_jax.main":
+            _look_at(words)
         words = smaller(module, words, self._ground)
         if (module, *words, stdin) in self._done:
             return
@@ -140,7 +164,7 @@ class Reader:
             shutil.rmtree(_value(words, "workdir"), ignore_errors=True)
         package = module.partition(".")[0]
         assert package in commands.OURS, f"tests/reader.py does not know {module}"
-        if package in _ALONE:
+        if module.startswith(_ALONE):
             status, said = self._alone(module, words, stdin)
         else:
             status, said = commands.run(module, *words, stdin=stdin)
@@ -162,6 +186,25 @@ class Reader:
         return done.returncode, done.stderr
 
 
+class _Taken(Exception):
+    """The config makes sense."""
+
+
+def _look_at(words: Sequence[str]) -> None:
+    """Sees that a training would begin as it is on the page, in full size."""
+
+    def look(config: dict[str, Any], workdir: Path) -> None:
+        config_lib.parse(config)
+        raise _Taken(workdir)
+
+    with mock.patch.object(train, "run", look):
+        try:
+            _, said = commands.run("poseseg_jax.main", *words)
+        except _Taken:
+            return
+    raise AssertionError(said)
+
+
 def why_not(words: Sequence[str]) -> str:
     """Why a command is not executed; "" if it is."""
     line = re.sub(r"^\S*/python", "python", " ".join(words))
@@ -176,11 +219,9 @@ def smaller(module: str, words: Sequence[str], ground: Ground) -> list[str]:
         if word != _DOWNLOAD
     ] + ["--config.data.root=coco"] * (_DOWNLOAD in words)
     if any(word.startswith("--config=") for word in words):
+        words = [word for word in words if not word.startswith(LARGE)]
         words += [flag for flag in ground.flags() if "prepared_dir" not in flag]
-        # Of twelve pictures, five are left where 80 % of the single persons are gone.
-        words.append("--config.train.batch_size=4")
-    if any("model.pretrained=" in word for word in words):
-        words.append("--config.model.backbone=resnet18")
+        words += _SMALL
     if module.removeprefix("experiments.") in readme.NAMES:
         words += [] if "--preset=tiny" in words else ["--preset=tiny"]
         words += [] if "--dry_run" in words else SMALLER[module]
@@ -212,9 +253,6 @@ def furnish(folder: Path, ground: Ground) -> None:
         ground.copy(folder / "runs" / name)
     (folder / "R1").symlink_to(ground.finished / "results_keypoints.json")
     (folder / "R2").symlink_to(ground.finished / "results_segm.json")
-    shapes = torch_resnets.shapes("resnet18").items()
-    weights = {name: np.full(shape, 0.01, np.float32) for name, shape in shapes}
-    save_file(weights, folder / "resnet101.safetensors")
     _photograph(folder, next((ground.drawn / "val2017").iterdir()))
 
 
@@ -232,6 +270,10 @@ def _photograph(folder: Path, picture: Path) -> None:
     with videos.Recorder(folder / "walk.mp4", 10.0) as recorder:
         for _ in range(2):
             recorder.add(np.ascontiguousarray(image[:height, :width, ::-1]))
+
+
+def _who_finds_somebody(workdir: str, **given: Any) -> Predictor:
+    return _from_workdir(workdir, **{**given, "min_score": 0.0})
 
 
 def _supervision() -> types.ModuleType:
