@@ -14,7 +14,7 @@ COMMANDS = [
     ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
     for folder in PACKAGES
     for path in sorted((REPOSITORY / folder).rglob("*.py"))
-    if '__name__ == "__main__"' in path.read_text()
+    if re.search('^if __name__ == "__main__"', path.read_text(), re.M)
 ]
 
 
