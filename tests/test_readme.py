@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import documented
+from tests import documented, figures
 
 GOOD = """
 See [the licence](LICENSE), `configs/bias{30,80}.py:tiny`, `configs/*.py`, `hough.py`,
@@ -70,3 +70,15 @@ def test_what_is_there_is_no_problem():
 def test_what_is_not_there_is_named(text):
     (problem,) = documented.problems(text)
     assert BAD[text] in problem
+
+
+def test_the_results_are_those_of_the_runs():
+    text = figures.README.read_text()
+    assert text == figures.written(text), "python -m tests.figures"
+
+
+def test_other_results_are_noticed():
+    text = figures.README.read_text()
+    other = text.replace(figures.results(), "AP x 100: 99.9")
+    assert other != text
+    assert figures.written(other) == figures.written(text)

@@ -61,6 +61,9 @@ CHANGES = {
     "eval": {"batch_size": 4, "overlays": 2},
 }
 
+# What is no part of any program.
+_NO_PROGRAM = ("data", "augment", "checkpoint", "profile")
+
 # As JAX' own tests do it: half the time goes, and the arithmetic stays.
 _COMPILATION = {
     "jax_compilation_cache_dir": "",
@@ -154,17 +157,21 @@ def ground_in(folder: Path) -> Iterator[Ground]:
 def remembering() -> Iterator[None]:
     """Traces the programs of equal runs once: most of what a tiny run takes."""
     with pytest.MonkeyPatch.context() as patch:
-        for owner, name in ((train_step, "build"), (inference, "make_detect")):
-            patch.setattr(owner, name, _remembered(getattr(owner, name)))
+        for owner, name, idle in (
+            (train_step, "build", ("decode", "eval")),
+            (inference, "make_detect", ("loss", "optim", "init")),
+        ):
+            patch.setattr(owner, name, _remembered(getattr(owner, name), idle))
         yield
 
 
-def _remembered(make: Callable[..., Any]) -> Callable[..., Any]:
+def _remembered(make: Callable[..., Any], idle: tuple[str, ...]) -> Callable[..., Any]:
     made: dict[str, Any] = {}
 
     def again(settings: Settings, *ancestor: Settings | None) -> Any:
-        # Neither data nor checkpoints are part of a program.
-        fields = {**vars(settings), "data": None, "checkpoint": None}
+        fields = {**vars(settings), "init": settings.init.distill_weight}
+        for name in (*_NO_PROGRAM, *idle):
+            del fields[name]
         key = repr((fields, ancestor))
         if key not in made:
             made[key] = make(settings, *ancestor)
