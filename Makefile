@@ -26,7 +26,7 @@ help:
 	@echo "make lint | format | clean"
 
 demo: $(VENV)/.installed
-	$(BIN)/python -m poseseg_jax.predict --output=runs/demo --draw=joint \
+	$(BIN)/python -m poseseg_jax.predict --output=runs/demo --draw=joint --square \
 		poseseg_jax/box/pictures
 
 train: $(VENV)/.installed
