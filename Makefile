@@ -34,7 +34,7 @@ help:
 	@echo "$(BIN)/python -m poseseg_jax"
 
 demo: $(VENV)/.installed
-	$(BIN)/python -m poseseg_jax.predict --output=runs/demo --draw=joint \
+	$(BIN)/python -m poseseg_jax.predict --output=runs/demo --draw=joint --square \
 		poseseg_jax/box/pictures
 
 train: $(VENV)/.installed

@@ -19,7 +19,7 @@ from poseseg_jax.data.augment import PADDING
 from poseseg_jax.inference import Trained
 from poseseg_jax.structs import Array, Instances
 
-Find = Callable[[UInt8[Array, "B H W 3"], Int[Array, "B 2"]], dict[str, jax.Array]]
+Find = Callable[[UInt8[Array, "B H W 3"], Int[Array, "B 2"]], dict[str, Array]]
 
 Length = Any  # a whole number, or the symbol that an export has for it
 
@@ -56,7 +56,7 @@ def make_find(trained: Trained) -> Find:
 
     def find(
         images: UInt8[Array, "B H W 3"], sizes: Int[Array, "B 2"]
-    ) -> dict[str, jax.Array]:
+    ) -> dict[str, Array]:
         height, width = images.shape[1:3]
         inputs = jax.vmap(partial(letterbox, side=side))(images, sizes)
         instances = detect(trained.variables, inputs)
@@ -107,7 +107,7 @@ def in_pictures(
     shape: tuple[Length, Length],
     side: int,
     person_stride: int,
-) -> dict[str, jax.Array]:
+) -> dict[str, Array]:
     """The people of one letterboxed picture in its pixels; see `make_find`.
 
     Args:

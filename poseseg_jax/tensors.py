@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 
 def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -35,7 +35,7 @@ def write(
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     unfinished = path.with_name(path.name + ".unfinished")
     try:
-        save_file(whole, unfinished, dict(metadata))
+        unfinished.write_bytes(save(whole, dict(metadata)))
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
