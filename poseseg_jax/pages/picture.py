@@ -79,7 +79,8 @@ def as_truth(labels: Labels, side: int, representation: Representation) -> Sampl
       side: of the input, px.
       representation: of the targets.
     """
-    to_input = geometry.letterbox_affine(*labels.people.shape, side)
+    height, width = labels.people.shape
+    to_input = geometry.letterbox_affine(height, width, side)
     picture = render(labels, to_input, side=side, max_people=_ROOM)
     batch = jax.tree.map(lambda leaf: np.asarray(leaf)[None], picture)
     make = jax.jit(partial(targets.make, representation=representation))

@@ -105,7 +105,7 @@ def _settled(
     """The rounds of `grouping.suppress`, whose loop keeps only the last."""
     rounds = [np.ones(len(explained), bool)]
     while True:
-        again = ~(rounds[-1][:, None] & explained).any(0)
+        again = ~np.any(rounds[-1][:, None] & explained, axis=0)
         if np.array_equal(again, rounds[-1]):
             return tuple(rounds)
         rounds.append(again)
