@@ -19,6 +19,8 @@ import pytest
 from absl import app, flags
 
 OURS = ("poseseg_jax", "experiments", "benchmarks", "tests", "__main__")
+# What defines their flags: to absl, what jaxtyping looks at is jaxtyping's.
+_DEFINES = (*OURS, "jaxtyping")
 _LOGGERS = ("poseseg_jax", "experiments")
 
 
@@ -71,7 +73,7 @@ def _alone() -> Iterator[None]:
     on_end = signal.getsignal(signal.SIGTERM)
     try:
         for module, defined in flags.FLAGS.flags_by_module_dict().copy().items():
-            if module.partition(".")[0] in OURS:
+            if module.partition(".")[0] in _DEFINES:
                 for flag in list(defined):
                     delattr(flags.FLAGS, flag.name)
         with warnings.catch_warnings():

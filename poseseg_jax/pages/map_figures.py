@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from jaxtyping import UInt8
 
 from poseseg_jax.pages.picture import Explained
 from poseseg_jax.predictions import draw
@@ -97,7 +98,7 @@ def _place(sample: Sample, anchor: int) -> np.ndarray:
     return np.asarray(picture.keypoints)[row, anchor] / side
 
 
-def _around(large: Canvas, point: np.ndarray) -> Canvas:
+def _around(large: Canvas, point: np.ndarray) -> UInt8[np.ndarray, "_ _ 3"]:
     """The part of a large panel with a point in its middle, as far as possible."""
     height, width = large.shape[:2]
     x, y = (
