@@ -105,7 +105,7 @@ def test_all_end_when_the_first_may_not_begin(ground):
     assert codes == [1, 1]
     refusal = "holds a run of another config"
     assert refusal in said[0].splitlines()[-1]
-    assert said[1].splitlines()[-1].startswith("OtherHostFailed: Process 0: ValueError")
+    assert said[1].splitlines()[-1].startswith("Process 0: ValueError")
     assert refusal in said[1]
 
 
