@@ -44,7 +44,8 @@ _HEAD = """# Experiments
 What a choice does to the scores. Every script trains a grid of runs, one after the
 other or several at a time, and writes a report of what ran: the mean and the standard
 deviation over seeds, differences to a baseline with bootstrap intervals over pictures
-and seeds, AP by head count and by overlap, charts, the command, versions and commit.
+and seeds, the trend of `bias_ablation` likewise, AP by head count and by overlap,
+charts, the command, versions and commit.
 `python -m experiments.readme` makes this page from the reports.
 
 ```bash
