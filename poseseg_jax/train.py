@@ -19,6 +19,7 @@ from poseseg_jax.data.prepared import Prepared, prepare
 from poseseg_jax.interruption import Interrupted, Interruption
 from poseseg_jax.logbook import Logbook, Silence
 from poseseg_jax.profiling import Profile
+from poseseg_jax.released import is_released
 from poseseg_jax.shared_checkpoints import SharedCheckpoints
 from poseseg_jax.training import Training
 from poseseg_jax.workdir import (
@@ -51,8 +52,9 @@ def run(config: Mapping[str, Any], workdir: Path) -> Scores:
       The final metrics, as in metrics.json.
 
     Raises:
-      ValueError: for a config that makes no sense, a workdir of another config or in
-        use, broken data, or checkpoints of which none can be read.
+      ValueError: for a config that makes no sense, a workdir of another config, in use
+        or with a network to give away, broken data, or checkpoints of which none can
+        be read.
       FloatingPointError: if a loss is no longer finite.
       Interrupted: by SIGINT or SIGTERM, after the state was saved.
       ChildProcessError: likewise, if a loader process was killed.
@@ -78,6 +80,12 @@ def run(config: Mapping[str, Any], workdir: Path) -> Scores:
 
 def _look_at_beginning(settings: Settings, workdir: Path) -> None:
     """Before anything is made. Who goes on has begun already."""
+    if is_released(workdir):
+        raise ValueError(
+            f"{workdir} holds a network to give away, and is left as it is. Train in "
+            "another --workdir; --config.init.workdir begins with what such a network "
+            "knows."
+        )
     if not os.access(workdir / CONFIG_FILE, os.R_OK):
         beginning.check(settings)
 

