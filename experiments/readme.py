@@ -10,8 +10,9 @@ said of it before, and what came out, as experiments/reports/*/summary.json say.
 import ast
 import importlib
 import json
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ OTHERS = {
     "oracle": "[docs/representation.md](../docs/representation.md)",
     "small_persons": "[docs/data.md](../docs/data.md)",
 }
+_NOT_RUN = "not run yet."
 _HEAD = """# Experiments
 
 What a choice does to the scores. Every script trains a grid of runs, one after the
@@ -83,7 +85,7 @@ def page() -> str:
     """The text of experiments/README.md."""
     experiments = [_load(name) for name in NAMES]
     rows = [
-        [f"[{e.name}](#{e.name})", e.question, "<br>".join(_outcomes(e.name))]
+        [f"[{e.name}](#{e.name})", e.question, "<br>".join(_in_short(e.name))]
         for e in experiments
     ]
     rows += [
@@ -112,27 +114,49 @@ def _section(experiment: Experiment) -> str:
             f"python -m experiments.{name} --output=runs/{name} --preset=tiny",
             "```\n",
             "What came out:\n",
-            *(f"- {said}" for said in _outcomes(name)),
+            *_outcomes(name),
             "",
         ]
     )
 
 
+def _in_short(name: str) -> list[str]:
+    """The lines of a table's cell: without intervals."""
+    lines = []
+    for path, said in _summaries(name):
+        lines.append(f"{_what(said)}, {_link(path, 'report')}:")
+        lines += [re.sub(r" \[.*?\]", "", one) for one in _sentences(said)]
+    return lines or [_NOT_RUN]
+
+
 def _outcomes(name: str) -> list[str]:
-    """A line for each report of an experiment."""
-    summaries = sorted(REPORTS.glob(f"*/{SUMMARY_FILE}"))
-    found = [_line(path) for path in summaries if _read(path)["name"] == name]
-    return found or ["not run yet."]
+    """The lines of a list, of each report of an experiment."""
+    lines = []
+    for path, said in _summaries(name):
+        runs = (
+            f"{said['steps']:,} steps each, {said['finished']} of {said['runs']} runs"
+        )
+        lines.append(f"- {_what(said)}, {runs} ({_link(path, 'the whole report')}):")
+        lines += [f"  - {one}" for one in _sentences(said)]
+    return lines or [f"- {_NOT_RUN}"]
 
 
-def _line(path: Path) -> str:
-    said = _read(path)
+def _summaries(name: str) -> list[tuple[Path, dict[str, Any]]]:
+    found = [(path, _read(path)) for path in sorted(REPORTS.glob(f"*/{SUMMARY_FILE}"))]
+    return [(path, said) for path, said in found if said["name"] == name]
+
+
+def _what(said: Mapping[str, Any]) -> str:
     what = "drawn people" if said["data"] == "embedded" else said["data"]
-    return (
-        f"On {what}, {said['steps']:,} steps, {said['seeds']} seeds, "
-        f"{said['finished']} of {said['runs']} runs: {said['outcome']} "
-        f"[The report]({path.parent.relative_to(FOLDER)}/report.md)."
-    )
+    return f"On {what}, {said['seeds']} seed{'s' if said['seeds'] > 1 else ''}"
+
+
+def _link(path: Path, words: str) -> str:
+    return f"[{words}]({path.parent.relative_to(FOLDER)}/report.md)"
+
+
+def _sentences(said: Mapping[str, Any]) -> list[str]:
+    return re.split(r"(?<=\.) (?=[A-Z])", said["outcome"])
 
 
 def _read(path: Path) -> dict[str, Any]:
