@@ -9,11 +9,13 @@ removed; the next, with 40 % removed, begins with what it has learned, and so on
 own, and pictures in an order of its own. The stages of "nothing" begin anew, so that
 its last one has learned for a sixth of the steps alone.
 
-What the reduced data sets have to do with it is told by a control: the same chain with
-80 % removed in all of its stages. Beside it a chain differs in its data only; beside
-one long run it differs in restarts of the schedule and of the optimizer, too.
+What the reduced data sets have to do with it is told by controls: the chains that take
+the backbone, as MultiPoseSeg's, or all, once more with 80 % removed in all stages.
+Beside its control a chain differs in its data only; beside one long run it differs in
+restarts of the schedule and of the optimizer, too.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -25,7 +27,7 @@ from poseseg_jax.data.bias import REDUCTIONS
 _STAGES = tuple(filter(None, REDUCTIONS))
 _FIRST, _LAST = _STAGES[0], _STAGES[-1]
 _BASELINE = f"one long run, {_LAST} % removed"
-_CONTROL = f"all, {_LAST} % in all stages"
+_FIRST_OF_CONTROLS = f"{_LAST} % in all stages, stage 1"
 # What a stage takes from the one before.
 _WAYS: dict[str, dict[str, Any]] = {
     "nothing": {},
@@ -33,6 +35,7 @@ _WAYS: dict[str, dict[str, Any]] = {
     "all": {"init.what": "all"},
     "all and maps": {"init.what": "all", "init.distill_weight": 1.0},
 }
+_CONTROLLED = ("backbone", "all")
 
 
 def variants(config: ConfigDict) -> list[Variant]:
@@ -56,55 +59,54 @@ def variants(config: ConfigDict) -> list[Variant]:
     return [
         Variant(_BASELINE, {"data.reduction": _LAST}),
         Variant("one long run, none removed", {"data.reduction": 0}),
-        *_controls(shared),
-        Variant(first, {"data.reduction": _FIRST, **shared}, at=_FIRST, is_step=True),
-        *(
-            variant
-            for way, changes in _WAYS.items()
-            for variant in _chain(way, first, {**shared, **changes})
-        ),
+        Variant(_FIRST_OF_CONTROLS, {"data.reduction": _LAST, **shared}, is_step=True),
+        Variant(first, {"data.reduction": _FIRST, **shared}, at=1, is_step=True),
+        *(variant for way in _CONTROLLED for variant in _control(way, shared)),
+        *(variant for way in _WAYS for variant in _chain(way, first, shared)),
     ]
 
 
-def _controls(shared: dict[str, Any]) -> list[Variant]:
-    """The same stages, and the last one's data in all of them."""
-    found: list[Variant] = []
-    for stage, reduction in enumerate(_STAGES):
-        is_last = reduction == _LAST
-        variant = Variant(
-            _CONTROL if is_last else f"{_CONTROL}, {stage + 1}",
-            {"data.reduction": _LAST, **shared, "init.what": "all"}
-            if found
-            else {"data.reduction": _LAST, **shared},
-            after=found[-1].name if found else "",
-            series=_CONTROL,
-            at=reduction,
-            stage=stage,
-            is_step=not is_last,
-        )
-        found.append(variant)
-    return found
+def _control_of(way: str) -> str:
+    return f"{way}, {_LAST} % in all stages"
 
 
-def _chain(way: str, first: str, changes: dict[str, Any]) -> list[Variant]:
-    """All stages but the first, each after the one before."""
-    found: list[Variant] = []
-    begins_anew = not _WAYS[way]
-    for stage, reduction in enumerate(_STAGES[1:], start=1):
-        is_last = reduction == _LAST
-        before = found[-1].name if found else first
-        variant = Variant(
-            f"{way}, stage {reduction}",
-            {"data.reduction": reduction, **changes},
-            after="" if begins_anew else before,
-            controls=(_CONTROL,) if is_last and not begins_anew else (),
-            series=way,
-            at=reduction,
+def _control(way: str, shared: dict[str, Any]) -> list[Variant]:
+    name = _control_of(way)
+    names = [f"{name}, stage {stage}" for stage in range(2, len(_STAGES))]
+    reductions = [_LAST] * len(_STAGES)
+    names = [_FIRST_OF_CONTROLS, *names, name]
+    return _later_stages(way, shared, names, reductions, series=name)
+
+
+def _chain(way: str, first: str, shared: dict[str, Any]) -> list[Variant]:
+    names = [first, *(f"{way}, stage {reduction}" for reduction in _STAGES[1:])]
+    controls = (_control_of(way),) if way in _CONTROLLED else ()
+    return _later_stages(way, shared, names, _STAGES, series=way, controls=controls)
+
+
+def _later_stages(
+    way: str,
+    shared: dict[str, Any],
+    names: Sequence[str],
+    reductions: Sequence[int],
+    *,
+    series: str,
+    controls: tuple[str, ...] = (),
+) -> list[Variant]:
+    """All stages but the first, which chains share, each after the one before."""
+    return [
+        Variant(
+            name,
+            {"data.reduction": reductions[stage], **shared, **_WAYS[way]},
+            after=names[stage - 1] if _WAYS[way] else "",
+            controls=() if name != names[-1] else controls,
+            series=series,
+            at=stage + 1,
             stage=stage,
-            is_step=not is_last,
+            is_step=name != names[-1],
         )
-        found.append(variant)
-    return found
+        for stage, name in enumerate(names[1:], start=1)
+    ]
 
 
 EXPERIMENT = Experiment(
@@ -119,7 +121,7 @@ EXPERIMENT = Experiment(
     variants=variants,
     tiny_steps=1_200,  # 200 for each of the six stages
     by_seed=("train.seed", "data.order_seed"),
-    along="stage: single-person pictures removed in it, %",
+    along="stage",
 )
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ class Experiment:
       name: of the module.
       title: of the report.
       question: a sentence.
-      expected: what the paper or the seed code says of it, with the source.
+      expected: what the paper or the released code says of it, with the source.
       baseline: the variant with which all others are compared.
       variants: made from the experiment's config, of which they may take numbers.
       tiny_steps: of every run with the preset `tiny`, saved at its end only.

@@ -3,8 +3,8 @@
     python -m experiments.losses --output=runs/losses [--preset=tiny]
         [--seeds=3] [--config.data.root=coco]
 
-PersonLab's weights, those of the released seed code, and hidden keypoints that weigh
-less or more than visible ones.
+PersonLab's weights, those of the released PosePlusSeg code, and hidden keypoints that
+weigh less or more than visible ones.
 """
 
 from ml_collections import ConfigDict
@@ -16,7 +16,7 @@ _BASELINE = "PersonLab's"
 # heatmap : person : short : mid : long
 _WEIGHTS = {
     _BASELINE: (4.0, 2.0, 1.0, 0.25, 0.125),
-    "the seed's": (4.0, 2.0, 1.0, 4.0, 8.0),
+    "PosePlusSeg's": (4.0, 2.0, 1.0, 4.0, 8.0),
 }
 _TERMS = ("heatmap", "person", "short", "mid", "long")
 

@@ -2,9 +2,9 @@
 
     python -m experiments.readme [--add=runs/bias_ablation]
 
-writes experiments/README.md: of every experiment the question, the command, what was
-said of it before, and what came out, as experiments/reports/*/summary.json say. With
---add, a report is copied there first.
+writes experiments/README.md: of every experiment the question, the command, prior
+work, and what came out, as experiments/reports/*/summary.json say. With --add, a report
+is copied there first.
 """
 
 import ast
@@ -109,7 +109,7 @@ def _section(experiment: Experiment) -> str:
             f"## {name}\n",
             f"**{experiment.question}**\n",
             f"{_rest(name)}\n",
-            f"Said before: {experiment.expected}\n",
+            f"Prior work: {experiment.expected}\n",
             "```bash",
             f"python -m experiments.{name} --output=runs/{name} --preset=tiny",
             "```\n",

@@ -36,7 +36,7 @@ def variants(config: ConfigDict) -> list[Variant]:
         _BASELINE: {},
         "body map in the score": {"body_weight": 0.5},
         "steps not refined": {"refine_steps": 0},
-        # As far as discs reach, which is what the seed's 32 px are.
+        # As far as discs reach, which is what PosePlusSeg's 32 px are.
         "snapped to peaks": {"snap_radius": config.representation.radius},
         "no soft-NMS": {"soft_nms": False},
     }

@@ -59,7 +59,7 @@ def write(
             _controls(shown),
             _crowding(shown, scores.pictures(finished[:1])),
             _shown(charts, "crowding"),
-            "## Along\n\n" + _shown(charts, "along") if "along" in charts else "",
+            _along(experiment, charts),
             ran.section(runs, command),
         )
         if part
@@ -81,7 +81,7 @@ def write(
 
 def _asked(experiment: Experiment) -> str:
     return (
-        f"# {experiment.title}\n\n{experiment.question}\n\n**Said before.** "
+        f"# {experiment.title}\n\n{experiment.question}\n\n**Prior work.** "
         f"{experiment.expected}\n"
     )
 
@@ -147,7 +147,7 @@ def _scores(
         cells.append(own)
     words = "AP x 100, the mean over seeds and their standard deviation."
     if not is_alone and finished:
-        words += " Times are not told: runs shared the processors."
+        words += " Times are not reported, because runs shared the processors."
     return f"## Scores\n\n{words}\n\n{markdown.table(head, cells)}\n"
 
 
@@ -203,7 +203,7 @@ def _crowding(rows: Sequence[Row], counts: Mapping[str, int]) -> str:
         "## By crowding\n\nAP x 100, the mean over seeds and their standard deviation. "
         "Of so many pictures: "
         + ", ".join(f"{name.replace('_', ' ')}: {n}" for name, n in counts.items())
-        + f". Less than {scores.ENOUGH} are not compared.\n"
+        + f". Groups of fewer than {scores.ENOUGH} pictures are not compared.\n"
     )
     for task in TASKS:
         for what, buckets in (("people", PEOPLE_BUCKETS), ("overlap", OVERLAP_BUCKETS)):
@@ -218,6 +218,11 @@ def _crowding(rows: Sequence[Row], counts: Mapping[str, int]) -> str:
             ]
             found += f"\n{markdown.table(head, cells)}"
     return found
+
+
+def _along(experiment: Experiment, charts: pictures.Names) -> str:
+    shown = _shown(charts, "along")
+    return f"## AP along {experiment.along}\n\n{shown}" if shown else ""
 
 
 def _shown(charts: pictures.Names, *which: str) -> str:

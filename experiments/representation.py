@@ -43,9 +43,9 @@ EXPERIMENT = Experiment(
     title="The representation: what maps say of people",
     question="What do the edges, the radius, the strides and soft masks cost or give, "
     "beside the ceiling that each of them sets?",
-    expected="PersonLab (arXiv 1803.08225) and the seeds walk a tree of joints, with "
-    "discs of 32 px; the center as an anchor is ours. docs/representation.md has the "
-    "ceilings on COCO.",
+    expected="PersonLab (arXiv 1803.08225) and PosePlusSeg walk a tree of joints, "
+    "with discs of 32 px; the center as an anchor is ours. docs/representation.md has "
+    "the ceilings on COCO.",
     baseline=_BASELINE,
     variants=variants,
     has_ceiling=True,

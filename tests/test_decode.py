@@ -277,7 +277,7 @@ def test_rows_of_a_batch_do_not_see_each_other():
 
 
 def test_doubt_lowers_the_score():
-    """In the seed, all scores were 1.0 and AP meant nothing."""
+    """In PosePlusSeg's code, all scores were 1.0 and AP meant nothing."""
     maps = as_numpy(perfect_maps(picture([LEFT, RIGHT]), REPRESENTATION))
     doubt = np.ones_like(maps.heatmap)
     doubt[:, 12:] = 0.4  # the right half of the picture
@@ -306,7 +306,7 @@ def test_the_body_map_lowers_confidence_where_it_sees_no_body():
 
 
 def test_a_joint_in_the_corner_is_a_joint():
-    """In the seed, joints near (0, 0) were taken for absent."""
+    """In PosePlusSeg's code, joints near (0, 0) were taken for absent."""
     corner = picture([(0, 0, 40, 60)])
     corner.keypoints[0, 0] = (0.5, 0.25)
     poses = find(corner).poses

@@ -18,6 +18,7 @@ _ROW = 0.31  # inches
 _BETTER, _WORSE = to_rgb("#0072B2"), to_rgb("#D55E00")
 _LEAST = 0.01  # the end of the scale, at least: a point. Less is noise, enlarged
 _FULL = 0.7  # of a colour lets dark print be read on it
+_FAINTEST = 0.25  # of that, for what is told apart
 _UNCLEAR = 0.18  # is left of it where the interval has 0 in it
 _GAP = 0.35  # columns, between groups
 
@@ -73,7 +74,7 @@ def by_crowding(
     title = f"Difference to {baseline} in AP points, by how crowded a picture is"
     legend = (
         "blue: better, orange: worse; -: not compared\n"
-        f"dark where the {interval} leaves out 0, pale where not"
+        f"bold where the {interval} leaves out 0, pale where not"
     )
     style.heading(figure, title, legend)
     return style.png(figure)
@@ -117,7 +118,8 @@ def _draw_cell(axis: Any, x: float, y: int, point: Point | None, end: float) -> 
         return
     is_clear = point.leaves_out_zero
     full = _BETTER if point.value > 0 else _WORSE
-    part = min(1.0, abs(point.value) / end) * (_FULL if is_clear else _UNCLEAR)
+    part = min(1.0, abs(point.value) / end)
+    part = max(part, _FAINTEST) * _FULL if is_clear else part * _UNCLEAR
     color = [1 + part * (channel - 1) for channel in full]
     cell = Rectangle((x - 0.5, y - 0.5), 1, 1, fc=color, ec="white", lw=1.5)
     axis.add_patch(cell)
