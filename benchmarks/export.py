@@ -75,10 +75,10 @@ def _time(
         _WHOLE: lambda: predictor(large),
         "program, 640 x 480": lambda: _call(find, large),
     }
-    took = {name: _seconds(task) for name, task in tasks.items()}
+    took = {name: report.seconds(task) for name, task in tasks.items()}
     compiling = took["program, 640 x 480"]
     spent = report.alternate(
-        {name: lambda task=task: _seconds(task) for name, task in tasks.items()},
+        {name: lambda task=task: report.seconds(task) for name, task in tasks.items()},
         repeats,
     )
     rows = [
@@ -103,12 +103,6 @@ def _call(find: Callable[..., Any], picture: np.ndarray) -> Any:
 
 def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC))
-
-
-def _seconds(task: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    task()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -72,8 +72,8 @@ def _measure(predictor: Predictor, files: Sequence[Path], output: Path) -> list[
             list(predictor.find([look]))
             predictor.maps(look)
     with _compilations() as again:
-        whole = _seconds(lambda: predict(predictor, inputs, output))
-        bare = _seconds(lambda: list(predictor.find(looks)))
+        whole = report.seconds(lambda: predict(predictor, inputs, output))
+        bare = report.seconds(lambda: list(predictor.find(looks)))
     stages = _stages(predictor, files, output)
     total = sum(stages.values())
     pictures = len(files)
@@ -174,12 +174,6 @@ def _draw(folder: Path, count: int) -> list[Path]:
         cv2.imwrite(str(path), cv2.cvtColor(resized, cv2.COLOR_RGB2BGR))
         files.append(path)
     return files
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 @contextmanager

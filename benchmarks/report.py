@@ -9,6 +9,7 @@ import os
 import platform
 import statistics
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -120,6 +121,13 @@ def alternate(tasks: Mapping[str, Callable[[], T]], repeats: int) -> dict[str, l
         for name, task in tasks.items():
             found[name].append(task())
     return found
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long something takes, once."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 def median_ratio(values: Sequence[float], reference: Sequence[float]) -> float:

@@ -23,8 +23,16 @@ _PARTS = {"all pictures": "{}/AP"} | {
 }
 
 
-def write(experiment: Experiment, rows: Sequence[Row], output: Path) -> Names:
+def write(
+    experiment: Experiment, rows: Sequence[Row], output: Path, *, has_times: bool
+) -> Names:
     """Draws what there is to draw; a chart of nothing is not there.
+
+    Args:
+      experiment: says which charts are wanted.
+      rows: of all variants.
+      output: the folder.
+      has_times: whether times of different runs can be compared.
 
     Returns:
       The files, without .png, and what they show.
@@ -50,7 +58,7 @@ def write(experiment: Experiment, rows: Sequence[Row], output: Path) -> Names:
     if experiment.along and any(row.by_seed for row in rows):
         what = f"AP along {experiment.along}"
         made["along"] = what, _along(experiment, rows)
-    if experiment.against_time and any(row.values(TIME) for row in shown):
+    if experiment.against_time and has_times:
         made["time"] = "AP against time per picture", _against_time(shown)
     for name in ("scores", "crowding", "along", "time"):
         (output / f"{name}.png").unlink(missing_ok=True)

@@ -36,6 +36,12 @@ def section(runs: Sequence[Run], command: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def ran_alone(runs: Sequence[Run]) -> bool:
+    """Whether runs shared no processors, so that their times can be reported."""
+    starts = [start for run in runs for start in launch.starts(run)]
+    return bool(starts) and all(start["sharing"] == 1 for start in starts)
+
+
 def _all_of(said: Iterable[str]) -> str:
     return "; ".join(sorted(set(said))) or "-"
 

@@ -48,13 +48,16 @@ def write(
     ceilings: ceiling.Ceilings = {}
     if experiment.has_ceiling:
         ceilings = ceiling.ceilings(runs, output / "ceilings.json")
-    charts = pictures.write(experiment, rows, output)
+    # Steps on the way are in no table, so their times are not compared.
+    is_alone = ran.ran_alone([run for run in finished if not run.variant.is_step])
+    charts = pictures.write(experiment, rows, output, has_times=is_alone)
     text = "\n".join(
         part
         for part in (
             _asked(experiment),
             _came_out(experiment, shown, found),
-            _scores(shown, ceilings, finished) + _shown(charts, "scores", "time"),
+            _scores(shown, ceilings, is_alone=is_alone)
+            + _shown(charts, "scores", "time"),
             _trend_table(experiment, found),
             _controls(shown),
             _crowding(shown, scores.pictures(finished[:1])),
@@ -124,11 +127,7 @@ def _floor(experiment: Experiment, rows: Sequence[Row]) -> str:
     return f"{few}: train longer.\n"
 
 
-def _scores(
-    rows: Sequence[Row], ceilings: ceiling.Ceilings, finished: Sequence[Run]
-) -> str:
-    shared = {start["sharing"] for run in finished for start in launch.starts(run)}
-    is_alone = shared == {1}
+def _scores(rows: Sequence[Row], ceilings: ceiling.Ceilings, *, is_alone: bool) -> str:
     has_times = is_alone and any(row.values(scores.TIME) for row in rows)
     head = ["variant", "runs"]
     for task in TASKS:
@@ -141,12 +140,14 @@ def _scores(
         for task in TASKS:
             key = f"{task}/AP"
             own += [_spread(row, key), outcome.difference(row.to_baseline.get(key))]
-            own += [_percent(ceilings[row.variant.name][task])] if ceilings else []
+            own += (
+                [markdown.percent(ceilings[row.variant.name][task])] if ceilings else []
+            )
         times = row.values(scores.TIME)
         own += [f"{np.mean(times):.1f}" if times else "-"] if has_times else []
         cells.append(own)
     words = "AP x 100, the mean over seeds and their standard deviation."
-    if not is_alone and finished:
+    if not is_alone and any(row.values(scores.TIME) for row in rows):
         words += " Times are not reported, because runs shared the processors."
     return f"## Scores\n\n{words}\n\n{markdown.table(head, cells)}\n"
 
@@ -236,8 +237,4 @@ def _spread(row: Row, key: str) -> str:
     around = (
         "" if spread.high is None else f" ± {100 * (spread.high - spread.value):.1f}"
     )
-    return _percent(spread.value) + around
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
+    return markdown.percent(spread.value) + around

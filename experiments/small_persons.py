@@ -23,7 +23,6 @@ from poseseg_jax.coco.annotations import parse, read_document
 from poseseg_jax.coco.picture import PERSON_CATEGORY, SMALL_AREA
 from poseseg_jax.coco.results import Results
 
-TASKS = ("keypoints", "segm")
 NAMES = ("AP", "AP50", "AP_S", "AP_M", "AP_L", "AR")
 
 # Half of the people with this root of the area, px, are found.
@@ -71,7 +70,7 @@ def compare(annotations: Path, found: Results) -> list[dict]:
         with tempfile.TemporaryDirectory() as folder:
             truth = Path(folder) / "truth.json"
             truth.write_text(json.dumps({**document, "annotations": kept}))
-            for task in TASKS:
+            for task in scoring.TASKS:
                 scores = scoring.score(getattr(found, task), truth, task)
                 row = {"truth": name, "annotations": len(kept), "task": task}
                 rows.append(row | {n: scores.get(f"{task}/{n}") for n in NAMES})
@@ -85,17 +84,13 @@ def report(tables: dict[str, list[dict]]) -> str:
     for title, rows in tables.items():
         cells = [
             [task, row["truth"], str(row["annotations"])]
-            + [_percent(row[name]) for name in NAMES]
-            for task in TASKS
+            + [markdown.percent(row[name]) for name in NAMES]
+            for task in scoring.TASKS
             for row in rows
             if row["task"] == task
         ]
         parts.append(f"## {title}\n\n{markdown.table(head, cells, words=2)}")
     return "\n".join(parts)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
 
 
 def run(annotations: Path, output: Path, given: dict[str, str | None]) -> str:

@@ -1,4 +1,4 @@
-"""Tables in Markdown."""
+"""Tables in Markdown, and the numbers in them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,3 +13,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1)
     """
     marks = ["---"] * words + ["---:"] * (len(head) - words)
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, marks, *rows))
+
+
+def percent(value: float | None) -> str:
+    """A score from 0 to 1 times 100, as papers have it; "-" for none."""
+    return "-" if value is None else f"{100 * value:.1f}"

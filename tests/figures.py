@@ -6,9 +6,9 @@
 import json
 from pathlib import Path
 
-from poseseg_jax import markdown
 from poseseg_jax.coco.crowding import PEOPLE_BUCKETS
 from poseseg_jax.coco.scoring import TASKS
+from poseseg_jax.markdown import percent, table
 from tests.documented import DOCS, REPOSITORY
 
 README = REPOSITORY / "README.md"
@@ -31,27 +31,23 @@ def results() -> str:
     for command, learned, scored, path in RUNS:
         metrics = json.loads(path.read_text())
         both = [
-            f"{_percent(metrics[f'{task}/AP'])} ({_percent(metrics[f'{task}/AP50'])})"
+            f"{percent(metrics[f'{task}/AP'])} ({percent(metrics[f'{task}/AP50'])})"
             for task in TASKS
         ]
         rows.append([command, learned, scored, *both])
         for task in TASKS:
             by_count = [metrics[f"crowd/{b}/{task}/AP"] for b in PEOPLE_BUCKETS]
-            counts.append([command, task, *map(_percent, by_count)])
+            counts.append([command, task, *map(percent, by_count)])
     buckets = [name.removeprefix("people_") for name in PEOPLE_BUCKETS]
     return "\n".join(
         [
             "AP x 100, on the validation split of the data, pictures that no training "
             f"saw ({_files()}):\n",
-            markdown.table([*head, "segm AP (AP50)"], rows, words=3),
+            table([*head, "segm AP (AP50)"], rows, words=3),
             "The same by number of people in a picture:\n",
-            markdown.table(["command", "AP of", *buckets], counts, words=2),
+            table(["command", "AP of", *buckets], counts, words=2),
         ]
     )
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
 
 
 def _files() -> str:

@@ -21,7 +21,7 @@ def test_a_ledger_gives_means_since_it_was_last_closed():
     ledger.add(report(2.0))
     closed = ledger.close()
     assert closed.means == {"loss/total": 1.5, "loss/mid": 0.5}
-    assert (closed.steps, closed.seconds >= 0) == (2, True)
+    assert closed.steps == 2
     ledger.add(report(7.0))
     closed = ledger.close()
     assert (closed.means["loss/total"], closed.steps) == (7.0, 1)

@@ -24,7 +24,6 @@ from poseseg_jax.inference import restore
 import numpy
 ```
 """
-PAGES = sorted((documented.REPOSITORY / "docs").glob("*.md"))
 BAD = {
     "see [this](pictures/none.md)": "pictures/none.md",
     "see `configs/bias{30,35}.py`": "configs/bias35.py",
@@ -53,7 +52,14 @@ BAD |= {f"```bash\n{text}\n```": problem for text, problem in BAD_COMMANDS.items
 BAD["```python\nfrom poseseg_jax.inference import nothing\n```"] = "inference.nothing"
 
 
-PAGES = ["README.md", *sorted(f"docs/{p.name}" for p in documented.DOCS.glob("*.md"))]
+PAGES = [
+    "README.md",
+    *sorted(f"docs/{path.name}" for path in documented.DOCS.glob("*.md")),
+    "experiments/README.md",
+    "benchmarks/RESULTS.md",
+    "poseseg_jax/box/README.md",
+    "poseseg_jax/data/coco_persons/README.md",
+]
 
 
 @pytest.mark.parametrize("page", PAGES)

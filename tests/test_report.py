@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments import launch, outcome, report, scores
+from experiments import launch, outcome, pictures, ran, report, scores
 from experiments.grid import ALL_PICTURES, Experiment, Variant
 from experiments.pretended import Habits, detect
 from poseseg_jax import judging
@@ -140,6 +140,22 @@ def test_charts_are_there_and_linked(told):
         assert (output / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert f"({name}.png)" in text
     assert not (output / "time.png").exists()
+
+
+def test_times_of_runs_that_shared_the_processors_are_not_reported(told):
+    runs, output, text = told
+    timed = dataclasses.replace(EXPERIMENT, against_time=True)
+    rows = [scores.Row(Variant("usual"), {0: {scores.TIME: 5.0}}, {}, {})]
+    assert "| ms a picture |" in text
+    for sharing in (2, 1):
+        (run,) = runs[:1]
+        start = launch.starts(run)[0] | {"sharing": sharing}
+        (run.workdir / launch.RECORD_FILE).write_text(json.dumps({"starts": [start]}))
+        assert ran.ran_alone(runs[:3]) == (sharing == 1)
+        said = report._scores(rows, {}, is_alone=sharing == 1)
+        assert ("ms a picture" in said) != ("not reported, because runs shared" in said)
+    charts = pictures.write(timed, rows, output / "one", has_times=False)
+    assert "time" not in charts
 
 
 def test_crowds_have_their_tables(told):

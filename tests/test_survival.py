@@ -165,7 +165,7 @@ def test_a_command_that_is_asked_to_end_saves_and_says_how_to_go_on(ground, tmp_
             assert training.poll() is None, "it ended before it was asked to"
             time.sleep(0.02)
         os.killpg(training.pid, signal.SIGTERM)
-        _, said = training.communicate(timeout=60)
+        _, said = training.communicate(timeout=200)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(training.pid, signal.SIGKILL)
