@@ -4,6 +4,7 @@ from experiments import small_persons
 from experiments.pretended import Habits, detect
 from poseseg_jax.coco.annotations import parse
 from poseseg_jax.coco.results import Results, encode_mask
+from poseseg_jax.coco.scoring import TASKS
 from poseseg_jax.coco.segmentation import to_mask
 from tests.coco_files import document, image, person, write_json
 
@@ -49,7 +50,7 @@ def test_small_persons_who_are_found_become_false_positives(annotations):
     everybody, no_small, cocopersons = small_persons.KEPT
     counts = [rows[name, "segm"]["annotations"] for name in small_persons.KEPT]
     assert counts == [5, 4, 3]
-    for task in small_persons.TASKS:
+    for task in TASKS:
         assert rows[everybody, task]["AP"] == pytest.approx(1)
         assert rows[no_small, task]["AP"] < 0.9
         assert rows[no_small, task]["AR"] == pytest.approx(1)
@@ -72,9 +73,9 @@ def test_other_categories_stay_and_crowds_may_lack_what_people_have(tmp_path):
 def test_the_command_leaves_a_table_for_programs_and_one_for_readers(
     annotations, tmp_path
 ):
-    for task in small_persons.TASKS:
+    for task in TASKS:
         write_json(tmp_path / f"{task}.json", getattr(perfect(), task))
-    given = {task: str(tmp_path / f"{task}.json") for task in small_persons.TASKS}
+    given = {task: str(tmp_path / f"{task}.json") for task in TASKS}
     text = small_persons.run(annotations, tmp_path / "out", given)
     assert (tmp_path / "out" / "report.md").read_text() == text
     lines = (tmp_path / "out" / "results.csv").read_text().splitlines()
