@@ -10,17 +10,16 @@ another question.
 
 from typing import Any
 
-from ml_collections import ConfigDict
-
 from experiments import runner
 from experiments.grid import Experiment, Variant, one_at_a_time
+from poseseg_jax.config import Settings
 
 _BASELINE = "as configured"
 
 
-def variants(config: ConfigDict) -> list[Variant]:
+def variants(settings: Settings) -> list[Variant]:
     """The config's own network, and one change at a time."""
-    is_tiny = config.model.backbone == "tiny"
+    is_tiny = settings.model.backbone == "tiny"
     changes: dict[str, dict[str, Any]] = (
         {
             "half as wide": {"width": 0.5},
@@ -34,7 +33,7 @@ def variants(config: ConfigDict) -> list[Variant]:
         }
     )
     for stride in (32, 16, 8):
-        if stride != config.model.output_stride:
+        if stride != settings.model.output_stride:
             changes[f"output stride {stride}"] = {"output_stride": stride}
     changes["heads upsampled, no FPN"] = {"neck": "upsample"}
     return [Variant(_BASELINE), *one_at_a_time("model", changes)]

@@ -9,10 +9,9 @@ single-person pictures drawn as much less often. Every seed removes others, whic
 a prepared copy of the data for each.
 """
 
-from ml_collections import ConfigDict
-
 from experiments import runner
 from experiments.grid import ALL_PICTURES, CROWDS, SINGLES, Experiment, Variant
+from poseseg_jax.config import Settings
 from poseseg_jax.data.bias import REDUCTIONS
 
 _BASELINE = "none removed"
@@ -24,9 +23,9 @@ def _controls(reduction: int) -> tuple[str, ...]:
     return f"random{reduction}", f"reweight{reduction}"
 
 
-def variants(config: ConfigDict) -> list[Variant]:
+def variants(settings: Settings) -> list[Variant]:
     """Nothing removed, and every reduction in every way."""
-    del config
+    del settings
     found = [Variant(_BASELINE, at=0)]
     for by, name in _WAYS.items():
         for reduction in filter(None, REDUCTIONS):

@@ -18,10 +18,9 @@ restarts of the schedule and of the optimizer, too.
 from collections.abc import Sequence
 from typing import Any
 
-from ml_collections import ConfigDict
-
 from experiments import runner
 from experiments.grid import Experiment, Variant
+from poseseg_jax.config import Settings
 from poseseg_jax.data.bias import REDUCTIONS
 
 _STAGES = tuple(filter(None, REDUCTIONS))
@@ -38,22 +37,22 @@ _WAYS: dict[str, dict[str, Any]] = {
 _CONTROLLED = ("backbone", "all")
 
 
-def variants(config: ConfigDict) -> list[Variant]:
+def variants(settings: Settings) -> list[Variant]:
     """Two long runs, and chains of six stages, most of which share the first.
 
     Raises:
       ValueError: if the steps do not divide into six stages.
     """
-    steps, left_over = divmod(config.train.num_steps, len(_STAGES))
+    steps, left_over = divmod(settings.train.num_steps, len(_STAGES))
     if left_over or not steps:
         raise ValueError(
-            f"train.num_steps {config.train.num_steps} does not divide into "
+            f"train.num_steps {settings.train.num_steps} does not divide into "
             f"{len(_STAGES)} stages; take a multiple of {len(_STAGES)}."
         )
     shared = {
         "train.num_steps": steps,
         "checkpoint.every_steps": steps,
-        "optim.warmup_steps": min(config.optim.warmup_steps, steps // 10),
+        "optim.warmup_steps": min(settings.optim.warmup_steps, steps // 10),
     }
     first = f"stage {_FIRST}"
     return [

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from poseseg_jax import config as config_lib
 from poseseg_jax.coco.scoring import TASKS
+from poseseg_jax.config import Settings
 from poseseg_jax.fields import hint
 
 CONFIG = "configs/full.py"
@@ -63,7 +64,7 @@ class Experiment:
       question: a sentence.
       expected: what the paper or the released code says of it, with the source.
       baseline: the variant with which all others are compared.
-      variants: made from the experiment's config, of which they may take numbers.
+      variants: made for the experiment's settings, of which they may take numbers.
       tiny_steps: of every run with the preset `tiny`, saved at its end only.
       by_seed: fields that are the run's seed.
       fixed: fields that nobody may set, beside those that it sets itself.
@@ -81,7 +82,7 @@ class Experiment:
     question: str
     expected: str
     baseline: str
-    variants: Callable[[ConfigDict], Sequence[Variant]]
+    variants: Callable[[Settings], Sequence[Variant]]
     tiny_steps: int = 600
     by_seed: tuple[str, ...] = ("train.seed",)
     fixed: tuple[str, ...] = ()
@@ -160,7 +161,11 @@ def plan(
     shared = {**tiny, **overrides}
     begun = ConfigDict(config)
     begun.update_from_flattened_dict(shared)
-    variants = experiment.variants(begun)
+    try:
+        settings = config_lib.parse(begun.to_dict())
+    except ValueError as error:
+        raise ValueError(f"{experiment.name}: {error}") from None
+    variants = experiment.variants(settings)
     _check(experiment, variants, overrides)
     variants = _needed(variants, only) if only else variants
     whole = _Shared(folder, file, begun, shared)

@@ -7,10 +7,9 @@ PersonLab's weights, those of the released PosePlusSeg code, and hidden keypoint
 weigh less or more than visible ones.
 """
 
-from ml_collections import ConfigDict
-
 from experiments import runner
 from experiments.grid import Experiment, Variant
+from poseseg_jax.config import Settings
 
 _BASELINE = "PersonLab's"
 # heatmap : person : short : mid : long
@@ -21,10 +20,10 @@ _WEIGHTS = {
 _TERMS = ("heatmap", "person", "short", "mid", "long")
 
 
-def variants(config: ConfigDict) -> list[Variant]:
+def variants(settings: Settings) -> list[Variant]:
     """Sets of weights, and hidden keypoints weighed otherwise."""
     found = []
-    own = tuple(config.loss[term] for term in _TERMS)
+    own = tuple(getattr(settings.loss, term) for term in _TERMS)
     named = _WEIGHTS if own in _WEIGHTS.values() else {**_WEIGHTS, "the preset's": own}
     for name, weights in named.items():
         changes = {f"loss.{t}": w for t, w in zip(_TERMS, weights, strict=True)}

@@ -7,17 +7,16 @@ The same network learns from keypoints and masks, from keypoints alone, and from
 alone; what it does not learn from is withheld from training.
 """
 
-from ml_collections import ConfigDict
-
 from experiments import runner
 from experiments.grid import Experiment, Variant
+from poseseg_jax.config import Settings
 
 _BASELINE = "both"
 
 
-def variants(config: ConfigDict) -> list[Variant]:
+def variants(settings: Settings) -> list[Variant]:
     """Both tasks, and each alone."""
-    del config
+    del settings
     return [
         Variant(_BASELINE),
         Variant("pose only", {"data.labels": "keypoints"}, tasks=("keypoints",)),

@@ -10,16 +10,15 @@ the baseline's decoder takes), snapping to peaks, soft-NMS, the body map in the 
 
 from typing import Any
 
-from ml_collections import ConfigDict
-
 from experiments import runner
 from experiments.grid import Experiment, Variant, one_at_a_time
+from poseseg_jax.config import Settings
 
 _BASELINE = "none in the network"
 _NETWORK = "network"
 
 
-def variants(config: ConfigDict) -> list[Variant]:
+def variants(settings: Settings) -> list[Variant]:
     """No refinement in the network, and one refinement at a time."""
     plain = {"model.refine_steps": 0, "model.refine_stages": 0}
     stages = {"model.refine_stages": 1, "model.refine_maps": "both"}
@@ -37,7 +36,7 @@ def variants(config: ConfigDict) -> list[Variant]:
         "body map in the score": {"body_weight": 0.5},
         "steps not refined": {"refine_steps": 0},
         # As far as discs reach, which is what PosePlusSeg's 32 px are.
-        "snapped to peaks": {"snap_radius": config.representation.radius},
+        "snapped to peaks": {"snap_radius": settings.representation.radius},
         "no soft-NMS": {"soft_nms": False},
     }
     networks = {_NETWORK: {}, **trained}

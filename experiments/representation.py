@@ -11,17 +11,16 @@ whose discs are six pixels wide, say nothing of larger pictures.
 
 from typing import Any
 
-from ml_collections import ConfigDict
-
 from experiments import runner
 from experiments.grid import Experiment, Variant, one_at_a_time
+from poseseg_jax.config import Settings
 
 _BASELINE = "center"
 
 
-def variants(config: ConfigDict) -> list[Variant]:
+def variants(settings: Settings) -> list[Variant]:
     """The config's own representation, and one change at a time."""
-    usual = config.representation
+    usual = settings.representation
     changes: dict[str, dict[str, Any]] = {
         "tree": {"skeleton": "tree"},
         "both": {"skeleton": "both"},

@@ -9,18 +9,17 @@ larger inputs: AP against time per picture.
 
 from typing import Any
 
-from ml_collections import ConfigDict
-
 from experiments import runner
 from experiments.grid import Experiment, Variant, one_at_a_time
+from poseseg_jax.config import Settings
 
 _BASELINE = "one view"
 _NETWORK = "network"
 
 
-def variants(config: ConfigDict) -> list[Variant]:
+def variants(settings: Settings) -> list[Variant]:
     """The network with one view, and with more or others."""
-    zoom = config.eval.zoom
+    zoom = settings.eval.zoom
     changes: dict[str, dict[str, Any]] = {
         "flip": {"flip": True},
         "2 scales": {"scales": (1.0, 1.25)},

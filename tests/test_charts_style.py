@@ -51,7 +51,7 @@ def test_one_number_has_room(number):
 
 
 def test_series_have_colours_of_their_own():
-    assert len(set(style.SERIES)) == len(style.SERIES) == 5
+    assert len(set(style.SERIES)) == len(style.SERIES) == 6
 
 
 def test_matplotlibs_own_state_is_left_alone():

@@ -145,6 +145,7 @@ def test_charts_are_there_and_linked(told):
 def test_times_of_runs_that_shared_the_processors_are_not_reported(told):
     runs, output, text = told
     timed = dataclasses.replace(EXPERIMENT, against_time=True)
+    (output / "one").mkdir()
     rows = [scores.Row(Variant("usual"), {0: {scores.TIME: 5.0}}, {}, {})]
     assert "| ms a picture |" in text
     for sharing in (2, 1):

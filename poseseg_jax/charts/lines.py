@@ -11,7 +11,7 @@ from matplotlib.transforms import ScaledTranslation
 from poseseg_jax.charts import style
 from poseseg_jax.charts.point import Point
 
-_MARKERS = "os^Dv"  # colours alone are not for everybody, nor for every printer
+_MARKERS = "os^DvP"  # colours alone are not for everybody, nor for every printer
 _APART = 3.0  # points of paper between the intervals of series
 _LINE, _KEY = 105, 7  # letters in a line of the legend; as wide as so many is a key
 _AS_TICKS = 8  # numbers, which are written below the axis

@@ -17,7 +17,7 @@ BAR = 0.8  # of the way from one bar to the next
 DASHES = (0, (5, 4))
 FAINT = "#B4B4B4"
 GRID = "#E4E4E4"
-SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#222222")
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#222222", "#56B4E9")
 _DPI = 150
 
 
