@@ -115,7 +115,10 @@ def test_nothing_is_drawn_too():
     [
         ([], "no panels"),
         ([Panel("all", [series("a"), series("a")])], "all: two series.*'a'"),
-        ([Panel("all", [series(name) for name in "abcdef"])], r"6 series \(a, b.*5 at"),
+        (
+            [Panel("all", [series(name) for name in "abcdefg"])],
+            r"7 series \(a, b.*6 at",
+        ),
         (
             [Panel("all", [Series("a", {math.nan: None})])],
             "all, a: .* at nan; expected a number",
