@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from poseseg_jax.structs import Array
 
@@ -79,6 +79,13 @@ def letterbox_affine(height: int, width: int, side: int) -> Float[np.ndarray, "2
 def flip_affine(width: int) -> Float[np.ndarray, "2 3"]:
     """Mirrors a picture of `width` pixels."""
     return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0]])
+
+
+def box_of_mask(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "4"]:
+    """(x0, y0, x1, y1): the outer edges of a mask that has a pixel."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    edges = columns[0] - 0.5, rows[0] - 0.5, columns[-1] + 0.5, rows[-1] + 0.5
+    return np.array(edges, np.float64)
 
 
 def bilinear(

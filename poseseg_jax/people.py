@@ -14,6 +14,7 @@ from poseseg_jax.coco.results import (
     in_original_pixels,
     keypoint_triples,
 )
+from poseseg_jax.geometry import box_of_mask
 from poseseg_jax.structs import Instances
 
 
@@ -89,10 +90,8 @@ def box_of(
 
     Who has neither has the box of where the keypoints are thought to be.
     """
-    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    if len(rows):
-        edges = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-        return np.array(edges, np.float64)
+    if mask.any():
+        return box_of_mask(mask) + 0.5
     chosen = confidence > 0 if (confidence > 0).any() else slice(None)
     low, high = keypoints[chosen].min(0), keypoints[chosen].max(0)
     outer = np.concatenate([np.floor(low + 0.5), np.floor(high + 0.5) + 1])

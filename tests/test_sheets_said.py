@@ -64,6 +64,16 @@ def test_people_are_where_their_masks_are():
     assert (x.mean(), y.mean()) == pytest.approx((7, 5), abs=0.6)
 
 
+def test_boxes_are_outer_edges_as_those_of_labels_are():
+    image, found = np.zeros((SIDE, SIDE, 3), np.uint8), instances(0.9)
+    found.masks[:] = 0
+    found.masks[0, 4:6, 3:5] = 0.9
+    batch = said._found(image, found, 2)
+    y, x = np.nonzero(batch.people)
+    edges = [x.min() - 0.5, y.min() - 0.5, x.max() + 0.5, y.max() + 0.5]
+    assert batch.box[0].tolist() == edges
+
+
 def test_what_is_believed_counts():
     targets = said._believed(maps(0.9, 0.2), REPRESENTATION)
     assert targets.near.all()

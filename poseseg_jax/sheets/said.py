@@ -60,9 +60,8 @@ def _found(
     people = whose[rows[:, None], columns]
     box = np.zeros((len(slots), 4), np.float32)
     for row in range(len(slots)):
-        y, x = np.nonzero(people == row + 1)
-        if len(x):
-            box[row] = x.min(), y.min(), x.max() + 1, y.max() + 1
+        if (mask := people == row + 1).any():
+            box[row] = geometry.box_of_mask(mask)
     confidence = np.asarray(instances.poses.confidence)[slots]
     sure = (confidence >= _FOUND).astype(np.uint8) + (confidence >= _BELIEVED)
     return Batch(
