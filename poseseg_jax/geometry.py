@@ -88,6 +88,24 @@ def box_of_mask(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "4"]:
     return np.array(edges, np.float64)
 
 
+def box_of_person(
+    mask: Bool[np.ndarray, "h w"],
+    keypoints: Float[np.ndarray, "K 2"],
+    confidence: Float[np.ndarray, " K"],
+) -> Float[np.ndarray, "4"]:
+    """(x0, y0, x1, y1): outer edges of pixels, of the mask, else of found keypoints.
+
+    Who has neither has the box of where the keypoints are thought to be; all within the
+    picture.
+    """
+    if mask.any():
+        return box_of_mask(mask)
+    chosen = confidence > 0 if (confidence > 0).any() else slice(None)
+    low, high = keypoints[chosen].min(0), keypoints[chosen].max(0)
+    outer = np.concatenate([np.floor(low + 0.5), np.floor(high + 0.5) + 1])
+    return outer.clip(0, [mask.shape[1], mask.shape[0]] * 2).astype(np.float64) - 0.5
+
+
 def bilinear(
     values: Float[Array, "h w *c"],
     cells: Float[Array, "*n 2"],
