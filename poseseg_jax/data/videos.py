@@ -86,7 +86,8 @@ class Frames:
 class Recorder:
     """Writes frames of one size into an .mp4 file. Use it as a context manager.
 
-    Without a frame, there is no file. It gets its name when it is whole.
+    Without a frame, there is no file. It gets its name when it ends, by Ctrl-C too, as
+    cameras do; after an error it stays unfinished-NAME, and an earlier NAME what it is.
 
     Args:
       path: of the file; its folder has to be there.
@@ -110,7 +111,8 @@ class Recorder:
     ) -> None:
         if self._writer is not None:
             self._writer.release()
-            self._unfinished.replace(self._path)
+            if kind is None or issubclass(kind, KeyboardInterrupt):
+                self._unfinished.replace(self._path)
 
     def add(self, frame: Frame, *, times: int = 1) -> None:
         """Writes a frame, RGB, so many times.
