@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float
 from pycocotools import mask as coco_mask
 
 from poseseg_jax.coco.picture import PERSON_CATEGORY
+from poseseg_jax.disk import write_whole
 from poseseg_jax.geometry import apply_affine, invert_affine
 from poseseg_jax.structs import Array, Instances
 
@@ -215,6 +216,7 @@ def write_json(path: Path, entries: Sequence[dict[str, Any]]) -> None:
     """Writes a result file, whole or not at all.
 
     Raises:
+      OSError: naming the file, if it cannot be written.
       ValueError: naming the file and the picture, for a score that is no finite number.
     """
     for entry in entries:
@@ -223,13 +225,8 @@ def write_json(path: Path, entries: Sequence[dict[str, Any]]) -> None:
                 f"{path}: the result for picture {entry['image_id']} has the score "
                 f"{entry['score']}; expected a finite number"
             )
-    unfinished = path.with_name(path.name + ".unfinished")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps(list(entries), allow_nan=False))
-        unfinished.replace(path)
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be written ({error})") from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(list(entries), allow_nan=False))
 
 
 def read_json(path: Path) -> list[dict[str, Any]]:
