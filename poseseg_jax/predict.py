@@ -115,30 +115,30 @@ def _scales(text: str | None) -> tuple[float, ...] | None:
 def _main(words: list[str]) -> None:
     given = flags.FLAGS
     output = Path(given.output)
+    inputs, wrong = find_inputs(words[1:], sys.stdin, output=output)
+    for word, why in wrong.items():
+        _log.warning("%s: %s", word, why)
+    wishes = Wishes(
+        tuple(kind for kind in given.draw if kind != "none"),
+        max_side=given.max_side,
+        maps=given.maps,
+        every=given.every,
+    )
+    if given.workdir is None:
+        _log.info("No --workdir: the model in the box knows drawn people only.")
+    predictor = Predictor.from_workdir(
+        BOX if given.workdir is None else given.workdir,
+        step=read_step(given.step),
+        best=given.step == "best",
+        flip=given.flip,
+        scales=_scales(given.scales),
+        min_score=given.min_score,
+        batch_size=given.batch_size,
+        square=given.square,
+    )
+    start = time.monotonic()
     advice = "Make room, and give the same command again."
     try:
-        inputs, wrong = find_inputs(words[1:], sys.stdin, output=output)
-        for word, why in wrong.items():
-            _log.warning("%s: %s", word, why)
-        wishes = Wishes(
-            tuple(kind for kind in given.draw if kind != "none"),
-            max_side=given.max_side,
-            maps=given.maps,
-            every=given.every,
-        )
-        if given.workdir is None:
-            _log.info("No --workdir: the model in the box knows drawn people only.")
-        predictor = Predictor.from_workdir(
-            BOX if given.workdir is None else given.workdir,
-            step=read_step(given.step),
-            best=given.step == "best",
-            flip=given.flip,
-            scales=_scales(given.scales),
-            min_score=given.min_score,
-            batch_size=given.batch_size,
-            square=given.square,
-        )
-        start = time.monotonic()
         with full_disk_explained(output, advice):
             found = predict(predictor, inputs, output, wishes=wishes)
     except KeyboardInterrupt:
