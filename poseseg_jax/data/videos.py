@@ -30,7 +30,6 @@ class Frames:
 
     Attributes:
       rate: frames per second, of those that are given.
-      count: how many there will be, about; 0: nobody knows.
 
     Raises:
       ValueError: naming the file or the camera, if it cannot be opened.
@@ -50,7 +49,6 @@ class Frames:
         self.rate = (rate if 0 < rate <= _MAX_RATE else _RATE) / every
         promised = 0 if is_camera else self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self._promised = max(int(promised), 0)
-        self.count = -(-self._promised // every)
 
     def __enter__(self) -> "Frames":
         return self
