@@ -27,6 +27,7 @@ PALETTE = (
 )
 RIM = (20, 20, 20)
 WHITE = (255, 255, 255)
+_FOUND, _SURE = 0.1, 0.5  # confidence from which a joint is drawn, and is a disc
 _PALENESS = {"left": 0.6, "right": 0.0, "middle": 0.3}  # share of white
 _FILL = 0.4  # opacity of a mask
 _RIMMED_MASK = 900  # px from which an outline has a rim: it would hide smaller masks
@@ -87,25 +88,23 @@ def add_poses(
     keypoints: Array,
     confidence: Array,
     score: Array,
-    thresholds: tuple[float, float],
     zoom: int,
     colors: Sequence[int] | None,
 ) -> None:
-    """Draws skeletons; thresholds of confidence: a joint is found, it is sure."""
-    found, sure = thresholds
+    """Draws the skeletons of people on a canvas that is `zoom` times as large."""
     for slot in _from_worst(score):
         hue = colors[slot] if colors else slot
         pose = np.asarray(keypoints[slot])
         points = np.asarray(apply_affine(resize_affine(zoom), pose))
         trust = np.asarray(confidence[slot])
-        is_found = trust >= found
+        is_found = trust >= _FOUND
         if not is_found.any():
             continue
         extent = np.ptp(points[is_found], axis=0).max()
         width = int(np.clip(extent / 60, 1, max(2, max(canvas.shape[:2]) / 160)))
         _add_limbs(canvas, points, is_found, hue, width)
         for joint in np.flatnonzero(is_found):
-            is_sure = bool(trust[joint] >= sure)
+            is_sure = bool(trust[joint] >= _SURE)
             _add_joint(canvas, points[joint], hue, width, is_sure)
 
 

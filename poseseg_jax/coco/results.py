@@ -23,7 +23,7 @@ from poseseg_jax.disk import write_whole
 from poseseg_jax.geometry import apply_affine, invert_affine
 from poseseg_jax.structs import Array, Instances
 
-MASK_LEVEL = 0.5
+MASK_LEVEL = 0.5  # probability from which a pixel belongs to somebody
 SCORE_DECIMALS = 6  # enough to keep their order
 # Bicubic sampling looks 2 cells around, and between cells it overshoots them: by the
 # square of 2 * 19/32, with OpenCV's coefficient of -3/4.
@@ -63,7 +63,6 @@ def in_original_pixels(
     size: tuple[int, int],
     person_stride: int,
     name: str,
-    mask_level: float = MASK_LEVEL,
     min_score: float = 0.0,
 ) -> Iterator[Found]:
     """The people of one picture, best first, without the empty slots.
@@ -74,7 +73,6 @@ def in_original_pixels(
       size: (height, width) of the original picture.
       person_stride: input px per cell of the masks.
       name: what to call the picture in an error.
-      mask_level: probability from which a pixel belongs to the person.
       min_score: people with less are left out.
 
     Raises:
@@ -97,7 +95,6 @@ def in_original_pixels(
             np.asarray(instances.masks[slot]),
             to_cell=to_input / person_stride,
             size=size,
-            level=mask_level,
         )
         points = np.asarray(poses.keypoints[slot], np.float64)
         confidence = np.asarray(poses.confidence[slot], np.float64)
@@ -112,7 +109,6 @@ def from_instances(
     size: tuple[int, int],
     image_id: int,
     person_stride: int,
-    mask_level: float = MASK_LEVEL,
 ) -> Results:
     """The people of one picture in COCO's result format.
 
@@ -121,7 +117,7 @@ def from_instances(
     as wrong as can be.
 
     Args:
-      instances, to_input, size, person_stride, mask_level: as `in_original_pixels`.
+      instances, to_input, size, person_stride: as `in_original_pixels`.
       image_id: of the picture.
 
     Returns:
@@ -137,7 +133,6 @@ def from_instances(
         size=size,
         person_stride=person_stride,
         name=f"picture {image_id}",
-        mask_level=mask_level,
     )
     common = {"image_id": int(image_id), "category_id": PERSON_CATEGORY}
     results = Results([], [])
