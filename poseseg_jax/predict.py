@@ -26,9 +26,10 @@ from poseseg_jax.data import named
 from poseseg_jax.data.named import Input
 from poseseg_jax.disk import full_disk_explained
 from poseseg_jax.inference import BOX, read_step
+from poseseg_jax.moving import see_video
 from poseseg_jax.predictions import DRAWINGS, Predictions, ids_of
 from poseseg_jax.predictor import MIN_SCORE, Predictor
-from poseseg_jax.seeing import MAX_SIDE, THREADS, Job, Wishes, see_pictures, see_video
+from poseseg_jax.seeing import MAX_SIDE, THREADS, Job, Wishes, see_pictures
 
 _log = logging.getLogger("poseseg_jax.predict")  # __name__ is __main__ for a command
 
