@@ -19,9 +19,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from absl import flags
-from tqdm import tqdm
 
 from poseseg_jax import changes, command
+from poseseg_jax.bars import bar
 from poseseg_jax.data import named
 from poseseg_jax.data.named import Input
 from poseseg_jax.disk import full_disk_explained
@@ -63,13 +63,9 @@ def predict(
     ids = ids_of([one.name for _, one in still])
     if moving:  # frames have numbers that pictures' names may say, too
         ids = list(range(1, len(still) + 1))
-    bar = tqdm(
-        total=None if moving else len(still),
-        unit="picture",
-        disable=not sys.stderr.isatty(),
-    )
+    seen = bar("picture", total=None if moving else len(still))
     pool = ThreadPoolExecutor(THREADS)
-    job = Job(predictor, output, wishes or Wishes(), predictions, pool, bar.update)
+    job = Job(predictor, output, wishes or Wishes(), predictions, pool, seen.update)
     try:
         places = [(place, one, i) for (place, one), i in zip(still, ids, strict=True)]
         see_pictures(job, places)
@@ -77,7 +73,7 @@ def predict(
             see_video(job, place, one, len(still) + 1 + predictions.num_frames)
     finally:
         pool.shutdown(cancel_futures=True)
-        bar.close()
+        seen.close()
         predictions.write(output)
     return predictions
 
