@@ -4,13 +4,15 @@ python -m poseseg_jax
 python -m poseseg_jax --version
 """
 
-import argparse
 import ast
 import platform
 from importlib import metadata
 from pathlib import Path
 
+from absl import flags
+
 import poseseg_jax
+from poseseg_jax import command
 
 _PACKAGES = ("jax", "flax")
 _MORE = """\
@@ -54,17 +56,12 @@ def listing() -> str:
     return "\n".join([f"{poseseg_jax.__doc__}\n", *lines, "", _MORE])
 
 
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(
-        "python -m poseseg_jax",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    words = "this version, JAX' version, and the devices that JAX finds"
-    parser.add_argument("--version", action="store_true", help=words)
-    print(version() if parser.parse_args().version else listing())
+def _main(_) -> None:
+    print(version() if flags.FLAGS.version else listing())
 
 
 if __name__ == "__main__":
-    main()
+    flags.DEFINE_bool(
+        "version", False, "Say this version, JAX' version, and what devices JAX finds."
+    )
+    command.run(_main)

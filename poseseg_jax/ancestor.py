@@ -21,6 +21,7 @@ from poseseg_jax.geometry import check_side
 from poseseg_jax.inference import Trained, Variables
 from poseseg_jax.models import poseseg
 from poseseg_jax.skeleton import SKELETONS
+from poseseg_jax.stored import named
 
 _SHOWN = 8
 # Where the ancestor's own beginnings were, as its checkpoint has more than they; and
@@ -117,7 +118,7 @@ def inherit(variables: Variables, *, settings: Settings) -> tuple[Variables, Rep
         does not fit.
     """
     trained = _restore(settings.init)
-    theirs, ours = _named(trained.variables), _named(variables)
+    theirs, ours = named(trained.variables), named(variables)
     if settings.init.what == "backbone":
         theirs = {name: leaf for name, leaf in theirs.items() if _is_backbone(name)}
     wanted = {
@@ -225,13 +226,6 @@ def _differences(theirs: Settings, ours: Settings) -> list[str]:
 def _word(value: Any) -> str:
     names = [name for name, skeleton in SKELETONS.items() if skeleton == value]
     return repr(names[0] if names else value)
-
-
-def _named(variables: Variables) -> dict[str, Any]:
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): leaf
-        for path, leaf in jax.tree.leaves_with_path(variables)
-    }
 
 
 def _is_backbone(name: str) -> bool:

@@ -5,11 +5,12 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import jax
 
+UNFINISHED = ".unfinished"
 # The last comes of a limit on the size of files, as of `ulimit -f`.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_ROOM_WORDS = tuple(os.strerror(number) for number in _NO_ROOM)
@@ -25,19 +26,41 @@ class NoRoom(OSError, ValueError):
     """A full disk or shared memory, with words that say where and what to do."""
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file such that who looks finds the old one or the new one.
+def write_whole(path: Path, data: str | bytes | bytearray) -> None:
+    """Writes a file such that who looks finds the old one or the new one; see `beside`.
 
-    It is written beside and renamed. A process that is killed meanwhile leaves the old
-    one, and PATH.unfinished, which the next one overwrites.
+    Raises:
+      OSError: naming the file, if it cannot be written.
     """
-    unfinished = path.with_name(path.name + ".unfinished")
+    with beside(path) as unfinished:
+        if isinstance(data, str):
+            unfinished.write_text(data)
+        else:
+            unfinished.write_bytes(data)
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """PATH.unfinished, to be written; in the end it is renamed to PATH.
+
+    After an error there is only what was there before. A process that is killed leaves
+    PATH.unfinished as well, which the next one overwrites.
+
+    Raises:
+      OSError: naming `path`, if the file cannot be written.
+    """
+    unfinished = path.with_name(path.name + UNFINISHED)
     try:
-        unfinished.write_text(text)
+        yield unfinished
         unfinished.replace(path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)  # a full disk needs the room
+    except OSError as error:
+        # Where there is no room, the system does not say for what.
+        if error.filename is None or str(error.filename) == str(unfinished):
+            error.filename = str(path)
         raise
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()  # a full disk needs the room
 
 
 def is_full(error: BaseException | None) -> bool:

@@ -109,9 +109,7 @@ def export_program(
     blob = exported.serialize()
     output.mkdir(parents=True, exist_ok=True)
     path = output / PROGRAM_FILE
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_bytes(blob)
-    unfinished.replace(path)
+    write_whole(path, blob)
     origin = _origin(workdir, trained.step, is_changed=bool(changes))
     about = _about(exported, trained, origin) | {"bytes": len(blob)}
     write_whole(output / ABOUT_FILE, json.dumps(about, indent=2) + "\n")

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from poseseg_jax.structs import Array
 
@@ -79,6 +79,31 @@ def letterbox_affine(height: int, width: int, side: int) -> Float[np.ndarray, "2
 def flip_affine(width: int) -> Float[np.ndarray, "2 3"]:
     """Mirrors a picture of `width` pixels."""
     return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0]])
+
+
+def box_of_mask(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "4"]:
+    """(x0, y0, x1, y1): the outer edges of a mask that has a pixel."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    edges = columns[0] - 0.5, rows[0] - 0.5, columns[-1] + 0.5, rows[-1] + 0.5
+    return np.array(edges, np.float64)
+
+
+def box_of_person(
+    mask: Bool[np.ndarray, "h w"],
+    keypoints: Float[np.ndarray, "K 2"],
+    confidence: Float[np.ndarray, " K"],
+) -> Float[np.ndarray, "4"]:
+    """(x0, y0, x1, y1): outer edges of pixels, of the mask, else of found keypoints.
+
+    Who has neither has the box of where the keypoints are thought to be; all within the
+    picture.
+    """
+    if mask.any():
+        return box_of_mask(mask)
+    chosen = confidence > 0 if (confidence > 0).any() else slice(None)
+    low, high = keypoints[chosen].min(0), keypoints[chosen].max(0)
+    outer = np.concatenate([np.floor(low + 0.5), np.floor(high + 0.5) + 1])
+    return outer.clip(0, [mask.shape[1], mask.shape[0]] * 2).astype(np.float64) - 0.5
 
 
 def bilinear(

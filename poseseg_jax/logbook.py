@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -11,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from tqdm import tqdm
 
 from poseseg_jax import layout
+from poseseg_jax.bars import bar
 from poseseg_jax.disk import write_whole
 from poseseg_jax.events import Events
 
@@ -38,13 +37,8 @@ class Logbook:
         _forget(self._path, lambda entry: entry["step"] > first_step)
         # TensorBoard hides what it has of this step and of all after it.
         self._events = Events(workdir, first_step=first_step + 1)
-        # A bar redraws its line; in a pipe there are plain lines instead.
-        self._bar = tqdm(
-            total=num_steps,
-            initial=first_step,
-            unit="step",
-            disable=not sys.stderr.isatty(),
-        )
+        # In a pipe there are plain lines instead.
+        self._bar = bar("step", total=num_steps, done=first_step)
 
     def __enter__(self) -> "Logbook":
         return self

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from poseseg_jax.config import OptimSettings
 from poseseg_jax.models.stages import stage_of
+from poseseg_jax.stored import name_of
 from poseseg_jax.structs import Array
 
 # Tells by its name whether a parameter stays as it is.
@@ -100,7 +101,7 @@ def hold(params: Any, is_frozen: IsFrozen | None) -> Any:
         return params
     return jax.tree_util.tree_map_with_path(
         lambda path, leaf: (
-            jax.lax.stop_gradient(leaf) if is_frozen(_name(path)) else leaf
+            jax.lax.stop_gradient(leaf) if is_frozen(name_of(path)) else leaf
         ),
         params,
     )
@@ -146,7 +147,7 @@ def make(
 
     def labels(params: Any) -> Any:
         return jax.tree_util.tree_map_with_path(
-            lambda path, _: "frozen" if is_frozen(_name(path)) else "trained", params
+            lambda path, _: "frozen" if is_frozen(name_of(path)) else "trained", params
         )
 
     return optax.partition({"trained": chain, "frozen": optax.set_to_zero()}, labels)
@@ -164,17 +165,13 @@ def _by_depth(settings: OptimSettings) -> list[optax.GradientTransformation]:
 
     def scale(updates: Any, _: Any) -> Any:
         leaves = jax.tree_util.tree_leaves_with_path(updates)
-        stages = [stage_of(_name(path)) for path, _ in leaves]
+        stages = [stage_of(name_of(path)) for path, _ in leaves]
         deepest = max((stage for stage in stages if stage is not None), default=0)
         factors = [1.0 if s is None else rate * decay ** (deepest - s) for s in stages]
         scaled = [u * f for (_, u), f in zip(leaves, factors, strict=True)]
         return jax.tree.unflatten(jax.tree.structure(updates), scaled)
 
     return [optax.stateless(scale)]
-
-
-def _name(path: tuple[Any, ...]) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
 def update_ema(

@@ -14,6 +14,7 @@ from poseseg_jax.coco.results import (
     in_original_pixels,
     keypoint_triples,
 )
+from poseseg_jax.geometry import box_of_person
 from poseseg_jax.structs import Instances
 
 
@@ -85,15 +86,8 @@ def box_of(
     keypoints: Float[np.ndarray, "K 2"],
     confidence: Float[np.ndarray, " K"],
 ) -> Float[np.ndarray, "4"]:
-    """(x0, y0, x1, y1) around whole pixels: of the mask, else of the found keypoints.
+    """(x0, y0, x1, y1) around whole pixels, as slices have it.
 
-    Who has neither has the box of where the keypoints are thought to be.
+    Of the mask, else of the keypoints; see `geometry.box_of_person`.
     """
-    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    if len(rows):
-        edges = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-        return np.array(edges, np.float64)
-    chosen = confidence > 0 if (confidence > 0).any() else slice(None)
-    low, high = keypoints[chosen].min(0), keypoints[chosen].max(0)
-    outer = np.concatenate([np.floor(low + 0.5), np.floor(high + 0.5) + 1])
-    return outer.clip(0, [mask.shape[1], mask.shape[0]] * 2).astype(np.float64)
+    return box_of_person(mask, keypoints, confidence) + 0.5

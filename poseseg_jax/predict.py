@@ -19,16 +19,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from absl import flags
-from tqdm import tqdm
 
 from poseseg_jax import changes, command
+from poseseg_jax.bars import bar
 from poseseg_jax.data import named
 from poseseg_jax.data.named import Input
 from poseseg_jax.disk import full_disk_explained
 from poseseg_jax.inference import BOX, read_step
+from poseseg_jax.moving import see_video
 from poseseg_jax.predictions import DRAWINGS, Predictions, ids_of
 from poseseg_jax.predictor import MIN_SCORE, Predictor
-from poseseg_jax.seeing import MAX_SIDE, THREADS, Job, Wishes, see_pictures, see_video
+from poseseg_jax.seeing import MAX_SIDE, THREADS, Job, Wishes, see_pictures
 
 _log = logging.getLogger("poseseg_jax.predict")  # __name__ is __main__ for a command
 
@@ -62,13 +63,9 @@ def predict(
     ids = ids_of([one.name for _, one in still])
     if moving:  # frames have numbers that pictures' names may say, too
         ids = list(range(1, len(still) + 1))
-    bar = tqdm(
-        total=None if moving else len(still),
-        unit="picture",
-        disable=not sys.stderr.isatty(),
-    )
+    seen = bar("picture", total=None if moving else len(still))
     pool = ThreadPoolExecutor(THREADS)
-    job = Job(predictor, output, wishes or Wishes(), predictions, pool, bar.update)
+    job = Job(predictor, output, wishes or Wishes(), predictions, pool, seen.update)
     try:
         places = [(place, one, i) for (place, one), i in zip(still, ids, strict=True)]
         see_pictures(job, places)
@@ -76,7 +73,7 @@ def predict(
             see_video(job, place, one, len(still) + 1 + predictions.num_frames)
     finally:
         pool.shutdown(cancel_futures=True)
-        bar.close()
+        seen.close()
         predictions.write(output)
     return predictions
 
@@ -115,30 +112,30 @@ def _scales(text: str | None) -> tuple[float, ...] | None:
 def _main(words: list[str]) -> None:
     given = flags.FLAGS
     output = Path(given.output)
+    inputs, wrong = find_inputs(words[1:], sys.stdin, output=output)
+    for word, why in wrong.items():
+        _log.warning("%s: %s", word, why)
+    wishes = Wishes(
+        tuple(kind for kind in given.draw if kind != "none"),
+        max_side=given.max_side,
+        maps=given.maps,
+        every=given.every,
+    )
+    if given.workdir is None:
+        _log.info("No --workdir: the model in the box knows drawn people only.")
+    predictor = Predictor.from_workdir(
+        BOX if given.workdir is None else given.workdir,
+        step=read_step(given.step),
+        best=given.step == "best",
+        flip=given.flip,
+        scales=_scales(given.scales),
+        min_score=given.min_score,
+        batch_size=given.batch_size,
+        square=given.square,
+    )
+    start = time.monotonic()
     advice = "Make room, and give the same command again."
     try:
-        inputs, wrong = find_inputs(words[1:], sys.stdin, output=output)
-        for word, why in wrong.items():
-            _log.warning("%s: %s", word, why)
-        wishes = Wishes(
-            tuple(kind for kind in given.draw if kind != "none"),
-            max_side=given.max_side,
-            maps=given.maps,
-            every=given.every,
-        )
-        if given.workdir is None:
-            _log.info("No --workdir: the model in the box knows drawn people only.")
-        predictor = Predictor.from_workdir(
-            BOX if given.workdir is None else given.workdir,
-            step=read_step(given.step),
-            best=given.step == "best",
-            flip=given.flip,
-            scales=_scales(given.scales),
-            min_score=given.min_score,
-            batch_size=given.batch_size,
-            square=given.square,
-        )
-        start = time.monotonic()
         with full_disk_explained(output, advice):
             found = predict(predictor, inputs, output, wishes=wishes)
     except KeyboardInterrupt:

@@ -121,7 +121,7 @@ class Predictions:
         """Writes predictions.json, and images.json, which says what its ids are.
 
         Raises:
-          ValueError: naming the file, if it cannot be written.
+          OSError: naming the file, if it cannot be written.
         """
         found = [self._found[place] for place in sorted(self._found)]
         write_json(

@@ -1,4 +1,4 @@
-"""Pictures and videos through a Predictor, onto the disk.
+"""Pictures through a Predictor, onto the disk, and what frames need of it, too.
 
 Threads read and decode ahead of the network, and behind it make masks, draw and write;
 OpenCV lets go of Python's lock for most of that. What is under way is bounded, however
@@ -10,7 +10,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,10 +18,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from poseseg_jax import visualize
-from poseseg_jax.colors import Colors
 from poseseg_jax.data.named import Input
-from poseseg_jax.data.photos import of_pixels, open_photo
-from poseseg_jax.data.videos import Frames, Recorder
+from poseseg_jax.data.photos import Photo, open_photo
 from poseseg_jax.people import Person
 from poseseg_jax.predictions import DRAWINGS, Predictions, draw
 from poseseg_jax.predictor import Look, Predictor
@@ -91,7 +88,7 @@ class Job:
 
 
 @dataclass(frozen=True, eq=False)
-class _Scene:
+class Scene:
     """What a look's people are drawn upon, and how they are written down."""
 
     place: tuple[int, int]
@@ -108,8 +105,7 @@ def see_pictures(job: Job, inputs: Sequence[tuple[int, Input, int]]) -> None:
         assert isinstance(source.source, Path)
         try:
             photo = open_photo(source.source)
-            canvas = photo.reduced(job.wishes.max_side) if job.wishes.drawings else None
-            scene = _scene((place, 0), source, photo.size, image_id, canvas)
+            scene = scene_of(job, source, photo, place=(place, 0), image_id=image_id)
             return job.predictor.look(photo, tag=scene)
         except (ValueError, MemoryError) as error:
             return source, str(error) or type(error).__name__
@@ -119,106 +115,22 @@ def see_pictures(job: Job, inputs: Sequence[tuple[int, Input, int]]) -> None:
             if isinstance(found, Look):
                 yield found
             else:
-                _leave_out(job, *found)
+                leave_out(job, *found)
                 job.advance()
 
     def finish(found: tuple[Look, Instances]) -> None:
         look, people = found[0], job.predictor.people(*found)
         name = look.tag.image["name"]
-        canvases = _drawn(job, look, people)
+        canvases = drawings_of(job, look, people)
         files = {f"{name}_{kind}.png": canvas for kind, canvas in canvases.items()}
         if job.wishes.maps:
             files[f"{name}_maps.png"] = _map_sheet(job, *found)
         for name, canvas in files.items():
             visualize.write_png(job.output / name, canvas)
-        _write_down(job, look, people, list(files))
+        write_down(job, look, people, list(files))
 
     for _ in ahead(job.pool, finish, job.predictor.find(looks())):
         job.advance()
-
-
-def see_video(job: Job, place: int, source: Input, first_id: int) -> None:
-    """Sees every frame of a video, or of a camera until Ctrl-C.
-
-    Args:
-      job: what to do with it.
-      place: of the input among all.
-      source: the video or the camera.
-      first_id: image id of its first frame; the next ones follow.
-
-    Raises:
-      KeyboardInterrupt: for a video; what was found until then is written.
-    """
-    is_camera = isinstance(source.source, int)
-    try:
-        frames = Frames(source.source, every=job.wishes.every)
-    except ValueError as error:
-        _leave_out(job, source, str(error))
-        return
-    base = job.output / source.name
-    base.parent.mkdir(parents=True, exist_ok=True)
-    with frames, ExitStack() as stack:
-        recorders = {
-            kind: stack.enter_context(
-                Recorder(base.with_name(f"{base.name}_{kind}.mp4"), frames.rate)
-            )
-            for kind in job.wishes.drawings
-        }
-
-        looks = _looks_of(job, place, source, first_id, frames)
-        try:
-            for canvases in _drawn_in_order(job, looks, source.name, is_live=is_camera):
-                for kind, canvas in canvases.items():
-                    add = recorders[kind].add_live if is_camera else recorders[kind].add
-                    add(canvas)
-                job.advance()
-        except KeyboardInterrupt:
-            if not is_camera:
-                raise
-            _log.info("Interrupted: this is the end of what %s saw.", source)
-    if problem := frames.problem():
-        _leave_out(job, source, problem)
-
-
-def _looks_of(
-    job: Job, place: int, source: Input, first_id: int, frames: Frames
-) -> Iterator[Look]:
-    for count, (number, frame) in enumerate(frames):
-        photo = of_pixels(frame, f"{source}, frame {number}")
-        canvas = photo.reduced(job.wishes.max_side) if job.wishes.drawings else None
-        scene = _scene((place, number), source, photo.size, first_id + count, canvas)
-        scene.image["frame"] = scene.common["frame"] = number
-        yield job.predictor.look(photo, tag=scene)
-
-
-def _drawn_in_order(
-    job: Job, looks: Iterator[Look], name: str, *, is_live: bool
-) -> Iterator[dict[str, Canvas]]:
-    """Of a camera one after the other: what is ahead would be seen too late."""
-    colors = Colors()
-
-    def people(found: tuple[Look, Instances]) -> tuple[Look, list[Person]]:
-        return found[0], job.predictor.people(*found)
-
-    def colored(
-        seen: Iterable[tuple[Look, list[Person]]],
-    ) -> Iterator[tuple[Look, list[Person], list[int]]]:
-        for look, people in seen:
-            yield look, people, colors.of([person.box for person in people])
-
-    def finish(seen: tuple[Look, list[Person], list[int]]) -> dict[str, Canvas]:
-        canvases = _drawn(job, *seen)
-        drawn = [f"{name}_{kind}.mp4" for kind in canvases]
-        _write_down(job, *seen[:2], drawn)
-        return canvases
-
-    if is_live:
-        for look in looks:
-            seen = map(people, job.predictor.find([look]))
-            yield from map(finish, colored(seen))
-    else:
-        seen = ahead(job.pool, people, job.predictor.find(looks))
-        yield from ahead(job.pool, finish, colored(seen))
 
 
 def ahead(
@@ -238,22 +150,36 @@ def ahead(
         yield running.popleft().result()
 
 
-def _scene(
-    place: tuple[int, int],
-    source: Input,
-    size: tuple[int, int],
-    image_id: int,
-    canvas: Canvas | None,
-) -> _Scene:
-    height, width = size
+def scene_of(
+    job: Job, source: Input, photo: Photo, *, place: tuple[int, int], image_id: int
+) -> Scene:
+    """What a Look takes along as its `tag`.
+
+    Args:
+      job: what to do with it.
+      source: the input.
+      photo: its pixels, or a frame's.
+      place: of the input among all, and of the frame within it.
+      image_id: of the picture or the frame.
+    """
+    canvas = photo.reduced(job.wishes.max_side) if job.wishes.drawings else None
+    height, width = photo.size
     image = {"id": image_id, "file_name": str(source), "name": source.name}
     image |= {"height": height, "width": width}
-    return _Scene(place, canvas, image, {"file_name": str(source)})
+    return Scene(place, canvas, image, {"file_name": str(source)})
 
 
-def _drawn(
+def drawings_of(
     job: Job, look: Look, people: Sequence[Person], colors: Sequence[int] | None = None
 ) -> dict[str, Canvas]:
+    """The drawings that are wished for, by their kind.
+
+    Args:
+      job: what to do.
+      look: the picture, with its scene.
+      people: of the picture.
+      colors: of the people; None: neighbours get different ones.
+    """
     canvas: Canvas | None = look.tag.canvas
     if canvas is None:
         return {}
@@ -272,16 +198,18 @@ def _map_sheet(job: Job, look: Look, instances: Instances) -> Canvas:
     )
 
 
-def _write_down(
+def write_down(
     job: Job, look: Look, people: Sequence[Person], drawn: list[str]
 ) -> None:
-    scene: _Scene = look.tag
+    """Takes a picture's people, and the names of its drawings, into the predictions."""
+    scene: Scene = look.tag
     image = {**scene.image, "drawn": drawn}
     del image["name"]
     entries = [{**person.to_coco(image["id"]), **scene.common} for person in people]
     job.predictions.add(scene.place, image, entries)
 
 
-def _leave_out(job: Job, source: Input, why: str) -> None:
+def leave_out(job: Job, source: Input, why: str) -> None:
+    """Says of an input that nothing, or not all, is known of it, and why."""
     job.predictions.skipped[str(source)] = why
     _log.warning("%s", why if str(source) in why else f"{source}: {why}")

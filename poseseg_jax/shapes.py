@@ -37,14 +37,6 @@ def shape_for(
     return (other, side) if size[0] < size[1] else (side, other)
 
 
-def all_shapes(side: int, stride: int) -> list[tuple[int, int]]:
-    """Every shape that `shape_for` gives."""
-    shorts = _short_sides(side, stride)
-    lying = [(short, side) for short in shorts]
-    standing = [(side, short) for short in shorts if short < side]
-    return lying + standing
-
-
 def _short_sides(side: int, stride: int) -> list[int]:
     """In increasing order; rounded up, as a picture is to fit."""
     cells = geometry.num_cells(side, stride) - 1

@@ -6,7 +6,6 @@ optax's version, as dicts.
 """
 
 import base64
-import functools
 import json
 import zlib
 from collections.abc import Mapping
@@ -21,10 +20,14 @@ _DIFFERENCES_SHOWN = 8
 LoaderState = dict[str, Any] | bytes | None
 
 
+def name_of(path: tuple[Any, ...]) -> str:
+    """What a leaf is called, from where JAX says that it is in its tree."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
 def named(tree: Any) -> dict[str, Any]:
-    """The leaves of a tree by their path."""
-    keystr = functools.partial(jax.tree_util.keystr, simple=True, separator="/")
-    return {keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
+    """The leaves of a tree by their `name_of`."""
+    return {name_of(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
 
 
 def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:

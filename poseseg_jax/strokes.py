@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from poseseg_jax.geometry import apply_affine, resize_affine
 from poseseg_jax.skeleton import KEYPOINT_NAMES, LIMBS
@@ -27,10 +27,17 @@ PALETTE = (
 )
 RIM = (20, 20, 20)
 WHITE = (255, 255, 255)
+_FOUND, _SURE = 0.1, 0.5  # confidence from which a joint is drawn, and is a disc
 _PALENESS = {"left": 0.6, "right": 0.0, "middle": 0.3}  # share of white
 _FILL = 0.4  # opacity of a mask
 _RIMMED_MASK = 900  # px from which an outline has a rim: it would hide smaller masks
-_SUBPIXEL_BITS = 4  # OpenCV's fixed-point coordinates
+SUBPIXEL_BITS = 4  # OpenCV's fixed-point coordinates; see `fixed`
+
+
+def fixed(points: Float[Array, "*n 2"]) -> Int[np.ndarray, "*n 2"]:
+    """Points as OpenCV takes them between pixels: whole numbers of 1/16 px."""
+    clipped = np.clip(points, -1e4, 1e4) * 2**SUBPIXEL_BITS
+    return clipped.round().astype(np.int32)
 
 
 def _from_worst(score: Float[Array, "D"]) -> list[int]:
@@ -81,25 +88,23 @@ def add_poses(
     keypoints: Array,
     confidence: Array,
     score: Array,
-    thresholds: tuple[float, float],
     zoom: int,
     colors: Sequence[int] | None,
 ) -> None:
-    """Draws skeletons; thresholds of confidence: a joint is found, it is sure."""
-    found, sure = thresholds
+    """Draws the skeletons of people on a canvas that is `zoom` times as large."""
     for slot in _from_worst(score):
         hue = colors[slot] if colors else slot
         pose = np.asarray(keypoints[slot])
         points = np.asarray(apply_affine(resize_affine(zoom), pose))
         trust = np.asarray(confidence[slot])
-        is_found = trust >= found
+        is_found = trust >= _FOUND
         if not is_found.any():
             continue
         extent = np.ptp(points[is_found], axis=0).max()
         width = int(np.clip(extent / 60, 1, max(2, max(canvas.shape[:2]) / 160)))
         _add_limbs(canvas, points, is_found, hue, width)
         for joint in np.flatnonzero(is_found):
-            is_sure = bool(trust[joint] >= sure)
+            is_sure = bool(trust[joint] >= _SURE)
             _add_joint(canvas, points[joint], hue, width, is_sure)
 
 
@@ -127,9 +132,8 @@ def _add_line(
     color: tuple[int, int, int],
     width: int,
 ) -> None:
-    cv2.line(
-        canvas, _fixed(start), _fixed(end), color, width, cv2.LINE_AA, _SUBPIXEL_BITS
-    )
+    ends = fixed(start).tolist(), fixed(end).tolist()
+    cv2.line(canvas, *ends, color, width, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
 def _add_joint(
@@ -142,10 +146,5 @@ def _add_joint(
         else [(radius + 1, _color(hue, 0.3)), (max(radius * 0.6, radius - 2), RIM)]
     )
     for size, color in rings:
-        at, reach = _fixed(point), round(size * 2**_SUBPIXEL_BITS)
-        cv2.circle(canvas, at, reach, color, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
-
-
-def _fixed(point: np.ndarray) -> tuple[int, int]:
-    x, y = np.clip(point, -1e4, 1e4) * 2**_SUBPIXEL_BITS
-    return round(float(x)), round(float(y))
+        at, reach = fixed(point).tolist(), round(size * 2**SUBPIXEL_BITS)
+        cv2.circle(canvas, at, reach, color, -1, cv2.LINE_AA, SUBPIXEL_BITS)

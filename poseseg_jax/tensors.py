@@ -11,6 +11,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from poseseg_jax.disk import write_whole
+
 
 def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays of a file by their names, and its metadata.
@@ -33,12 +35,7 @@ def write(
     """Writes a file such that who looks finds the old one or the new one."""
     # Of other arrays, what lies in memory would be written, in that order.
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    unfinished = path.with_name(path.name + ".unfinished")
-    try:
-        unfinished.write_bytes(save(whole, dict(metadata)))
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(path, save(whole, dict(metadata)))
 
 
 def _array(path: str | Path, file: Any, name: str) -> np.ndarray:

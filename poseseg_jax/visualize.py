@@ -17,6 +17,8 @@ from poseseg_jax.strokes import PALETTE, RIM, WHITE
 from poseseg_jax.structs import Array
 
 _ENLARGED_SIDE = 480  # px to which the longer side is brought at least
+_SHEET_WIDTH = 900  # px of each picture of a sheet
+_JPEG_QUALITY = 85
 
 Picture = UInt8[np.ndarray, "H W 3"]
 
@@ -34,8 +36,6 @@ def draw_pose(
     confidence: Float[Array, "D K"],
     score: Float[Array, "D"],
     *,
-    found: float = 0.1,
-    sure: float = 0.5,
     zoom: int | None = None,
     colors: Sequence[int] | None = None,
 ) -> UInt8[np.ndarray, "h w 3"]:
@@ -44,10 +44,9 @@ def draw_pose(
     Args:
       image: RGB.
       keypoints: (x, y) in pixels of `image`.
-      confidence: 0 to 1 per keypoint; see `confidence_of_labels` for the truth.
+      confidence: 0 to 1 per keypoint; see `confidence_of_labels` for the truth. From
+        0.1 a joint is drawn, as a ring, and from 0.5 as a disc.
       score: of the person; 0 is an empty slot. Better people lie on top.
-      found: confidence from which a joint is drawn.
-      sure: confidence from which it is a disc and not a ring.
       zoom: factor by which the picture is enlarged; None: so that its longer side has
         480 px at least.
       colors: of each person, from PALETTE; None: one after the other. See
@@ -58,7 +57,7 @@ def draw_pose(
     """
     zoom = zoom or _zoom_for(image)
     canvas = _enlarge(image, zoom)
-    strokes.add_poses(canvas, keypoints, confidence, score, (found, sure), zoom, colors)
+    strokes.add_poses(canvas, keypoints, confidence, score, zoom, colors)
     return canvas
 
 
@@ -91,8 +90,6 @@ def draw_joint(
     score: Float[Array, "D"],
     masks: Bool[Array, "D H W"],
     *,
-    found: float = 0.1,
-    sure: float = 0.5,
     zoom: int | None = None,
     colors: Sequence[int] | None = None,
 ) -> UInt8[np.ndarray, "h w 3"]:
@@ -100,7 +97,7 @@ def draw_joint(
     zoom = zoom or _zoom_for(image)
     canvas = _enlarge(image, zoom)
     strokes.add_masks(canvas, masks, score, zoom, colors)
-    strokes.add_poses(canvas, keypoints, confidence, score, (found, sure), zoom, colors)
+    strokes.add_poses(canvas, keypoints, confidence, score, zoom, colors)
     return canvas
 
 
@@ -149,23 +146,18 @@ def side_by_side(
 
 def sheet(
     pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]],
-    *,
-    columns: int = 2,
-    width: int = 900,
 ) -> UInt8[np.ndarray, "_ _ 3"]:
-    """Pictures of any size on one sheet, row by row.
+    """Pictures of any size on one sheet, two in a row, all of one width.
 
     Args:
       pictures: RGB, one at least.
-      columns: pictures in a row.
-      width: px to which each picture is resized.
     """
-    gap, rows = 12, []
+    gap, width, rows = 12, _SHEET_WIDTH, []
     resized = [_resize_to(picture, width) for picture in pictures]
-    for first in range(0, len(resized), columns):
-        row = resized[first : first + columns]
+    for first in range(0, len(resized), 2):
+        row = resized[first : first + 2]
         height = max(picture.shape[0] for picture in row) + gap
-        across = columns * (width + gap) - gap if len(resized) > 1 else width
+        across = 2 * width + gap if len(resized) > 1 else width
         paper = np.full((height, across, 3), 255, np.uint8)
         for column, picture in enumerate(row):
             left = column * (width + gap)
@@ -191,19 +183,15 @@ def write_png(path: str | Path, image: Picture) -> None:
     Path(path).write_bytes(encoded.tobytes())
 
 
-def write_jpeg(path: str | Path, image: Picture, *, quality: int = 85) -> None:
+def write_jpeg(path: str | Path, image: Picture) -> None:
     """Writes an RGB picture, and the folders above it, with all of its colour.
-
-    Args:
-      path: of the file.
-      image: to write.
-      quality: 0 to 100.
 
     Raises:
       OSError: if the file cannot be written.
     """
     whole = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444  # or thin lines would lose theirs
-    flags = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, whole]
+    flags = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    flags += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, whole]
     done, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), flags)
     assert done, f"OpenCV did not encode {image.shape} for {path}."
     Path(path).parent.mkdir(parents=True, exist_ok=True)

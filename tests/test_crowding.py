@@ -1,7 +1,8 @@
 import pytest
 
 from poseseg_jax.coco.annotations import parse
-from poseseg_jax.coco.crowding import buckets, crowd_scores, largest_overlap
+from poseseg_jax.coco.crowding import buckets, largest_overlap, scores_by_bucket
+from poseseg_jax.coco.scoring import match
 from tests.coco_files import document, image, person, write_json
 
 
@@ -68,7 +69,7 @@ def test_every_bucket_has_a_score_or_none(tmp_path):
     path = write_json(tmp_path / "truth.json", content)
     entry = {"image_id": 1, "category_id": 1, "score": 0.9}
     entry["keypoints"] = content["annotations"][0]["keypoints"]
-    scores = crowd_scores([entry], path, "keypoints")
+    scores = scores_by_bucket(match([entry], path, "keypoints"))
     assert len(scores) == 9
     assert scores["crowd/people_1/keypoints/AP"] == pytest.approx(1.0)
     assert scores["crowd/people_2/keypoints/AP"] == 0.0

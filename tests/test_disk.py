@@ -1,9 +1,15 @@
 """Files are whole, and a full disk is known by whoever complains."""
 
 import errno
+import re
 
+import numpy as np
 import pytest
 
+from poseseg_jax import tensors
+from poseseg_jax.coco.results import write_json
+from poseseg_jax.command import in_words
+from poseseg_jax.data.iteration_files import write as write_pieces
 from poseseg_jax.disk import NoRoom, full_disk_explained, is_full, write_whole
 from tests.faults import largest_file
 
@@ -15,6 +21,44 @@ def test_a_file_is_the_old_one_or_the_new_one(tmp_path):
         write_whole(path, "new" * 10)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def write_array(path, size):
+    tensors.write(path, {"a": np.zeros(size, np.uint8)}, {})
+
+
+WRITERS = {
+    "text": lambda path, size: write_whole(path, "x" * size),
+    "bytes": lambda path, size: write_whole(path, b"x" * size),
+    "an exported program": lambda path, size: write_whole(path, bytearray(size)),
+    "arrays": write_array,
+    "results": lambda path, size: write_json(path, [{"score": 0.5}] * size),
+    "iterations": lambda path, size: write_pieces(path, [b"x"] * size),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_full_disk_costs_nobody_the_old_file_and_keeps_no_half_of_the_new(
+    tmp_path, writer
+):
+    write, path = WRITERS[writer], tmp_path / "a"
+    write(path, 1)
+    old = path.read_bytes()
+    with largest_file(20_000), pytest.raises(OSError, match=re.escape(str(path))) as no:
+        write(path, 50_000)
+    assert is_full(no.value)
+    assert in_words(no.value).startswith(f"{path}: ")
+    assert path.read_bytes() == old
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_an_error_names_the_file_and_not_the_one_beside_it(tmp_path):
+    (tmp_path / "a").mkdir()
+    for path in (tmp_path / "a", tmp_path / "none" / "a"):
+        with pytest.raises(OSError, match=re.escape(f"{path}'")) as no:
+            write_whole(path, "x")
+        assert str(no.value.filename) == str(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
 def test_a_full_disk_is_known_by_number_by_words_and_from_within():

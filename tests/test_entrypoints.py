@@ -113,6 +113,11 @@ def test_the_version_is_said_from_one_place():
     assert rest[-1].startswith("devices: ")
 
 
+@pytest.mark.parametrize("word", ["--vresion", "train"])
+def test_what_the_list_of_commands_does_not_know_is_refused_in_words(word):
+    assert_in_words(documented.run("poseseg_jax", word), word.removeprefix("--"))
+
+
 def test_a_misspelt_command_is_refused_in_words():
     """All that can be wrong with a config: tests/test_config_flag.py."""
     done = documented.run("poseseg_jax.main")

@@ -136,6 +136,20 @@ def test_affines_take_points_of_any_shape_on_host_and_device():
     np.testing.assert_allclose(on_device, moved, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("pixels", "box"),
+    [
+        (np.s_[0, 0], [-0.5, -0.5, 0.5, 0.5]),
+        (np.s_[1:3, 2:6], [1.5, 0.5, 5.5, 2.5]),
+        (np.s_[:, :], [-0.5, -0.5, 6.5, 3.5]),
+    ],
+)
+def test_a_box_ends_at_the_outer_edges_of_its_pixels(pixels, box):
+    mask = np.zeros((4, 7), bool)
+    mask[pixels] = True
+    assert geometry.box_of_mask(mask).tolist() == box
+
+
 @pytest.mark.parametrize("stride", [1, 2, 4, 16, 32])
 def test_a_cell_sits_on_its_pixel(stride):
     side = 3 * 32 + 1

@@ -1,6 +1,7 @@
 """The house keeps its own rules: layers, doors, sizes, documentation, configs."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -124,6 +125,19 @@ def test_what_is_public_is_documented(path):
     bare = [n.name for n in public(source, tree) if not ast.get_docstring(n)]
     # Every config has one, and its module says what it makes.
     assert not [n for n in bare if n != "get_config"]
+
+
+def test_the_page_of_the_house_says_once_what_every_module_is_for():
+    page = (REPOSITORY / "docs" / "house.md").read_text()
+    said = []
+    for line in re.findall("^poseseg_jax/(.*)$", page, re.M):
+        cells = re.split(" {2,}", line)
+        assert len(cells) % 2 == 0, f"names, and behind two blanks what for: {line}"
+        said += [module for names in cells[::2] for module in names.split(", ")]
+    folder = REPOSITORY / "poseseg_jax"
+    paths = [*folder.glob("*.py"), *(path.parent for path in folder.glob("*/*.*"))]
+    there = {path.stem for path in paths} - {"__init__", "__pycache__"}
+    assert sorted(said) == sorted(there)
 
 
 @pytest.mark.parametrize("path", CODE, ids=name)

@@ -49,7 +49,7 @@ def source(tmp_path):
 
 def write(source, output, **changes):
     summary = write_all(source, output, reductions=REDUCTIONS, **changes)
-    assert not list(output.glob("*.part"))
+    assert not list(output.glob("*.unfinished"))
     return summary
 
 
@@ -224,7 +224,7 @@ def test_a_file_is_not_replaced_by_a_part_of_itself(source, tmp_path):
     "name",
     [
         "summary.json",
-        "summary.json.part",
+        "summary.json.unfinished",
         "summary.md",
         "head_counts.png",
         "bias_reduction.png",

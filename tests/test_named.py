@@ -66,6 +66,27 @@ def test_own_results_are_no_input():
 
 @pytest.mark.usefixtures("files")
 @pytest.mark.parametrize(
+    "words", [["."], ["**/*.png"], ["b/1.png", "out/1_pose.png"], ["b", "out"]]
+)
+@pytest.mark.parametrize("output", ["out", "a/../out", "link", "{folder}/a/../out"])
+def test_own_results_are_no_input_however_they_and_the_output_are_named(words, output):
+    Path("link").symlink_to("out")
+    output = Path(output.format(folder=Path.cwd()))
+    inputs, _ = named.find(words, output=output)
+    assert inputs
+    assert not [one for one in inputs if one.name.endswith("_pose")]
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("word", ["a", "a/deep", "a/1.jpg", "a/*.jpg", "./b/../a"])
+def test_what_lies_in_the_output_is_said_to(word):
+    inputs, wrong = named.find([word, "b/1.jpg"], output=Path("a"))
+    assert [one.name for one in inputs] == ["1"]
+    assert "lies in --output" in wrong[word]
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(
     ("word", "why"),
     [
         ("none.jpg", "no such file"),

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -180,6 +181,27 @@ def test_what_was_found_before_ctrl_c_is_written(predictor, monkeypatch, tmp_pat
     with pytest.raises(KeyboardInterrupt):
         run(predictor, tmp_path / "out", tmp_path / "a.mp4", drawings=())
     assert read(tmp_path / "out") is not None
+
+
+@pytest.mark.parametrize("is_looking", [False, True])
+def test_ctrl_c_speaks_of_results_only_where_there_may_be_some(
+    pictures, tmp_path, monkeypatch, capsys, is_looking
+):
+    given = {"workdir": "w", "output": str(tmp_path / "out"), "step": None}
+    given |= {"flip": None, "scales": None, "min_score": 0.5, "draw": ["none"]}
+    given |= {"max_side": 0, "maps": False, "every": 1, "batch_size": 1}
+    given = SimpleNamespace(**given, square=False)
+    monkeypatch.setattr(command.flags, "FLAGS", given)
+
+    def wait(*_, **__):
+        raise KeyboardInterrupt
+
+    restore = (lambda *_, **__: None) if is_looking else wait
+    monkeypatch.setattr(command.Predictor, "from_workdir", restore)
+    monkeypatch.setattr(command, "predict", wait)
+    with pytest.raises(SystemExit if is_looking else KeyboardInterrupt):
+        command._main(["", str(pictures)])
+    assert ("What was found is in" in capsys.readouterr().err) == is_looking
 
 
 def test_a_list_is_read_from_the_standard_input(pictures):

@@ -23,13 +23,18 @@ def write(path, tones, *, shape=SHAPE, rate=20.0):
     return path
 
 
+def interrupt(path, error):
+    with Recorder(path, 20.0) as recorder:
+        recorder.add(frame(200))
+        raise error
+
+
 @pytest.mark.parametrize("every", [1, 2, 3])
 def test_frames_come_back_in_order(tmp_path, every):
     tones = [20, 60, 100, 140, 180, 220]
     path = write(tmp_path / "a.mp4", tones)
     with Frames(path, every=every) as frames:
         assert frames.rate == pytest.approx(20 / every)
-        assert frames.count == len(range(0, 6, every))
         seen = {number: pixels[..., 0].mean() for number, pixels in frames}
         assert frames.problem() == ""
     assert list(seen) == list(range(0, 6, every))
@@ -48,6 +53,22 @@ def test_odd_sides_become_even(tmp_path, shape):
 def test_without_a_frame_there_is_no_file(tmp_path):
     write(tmp_path / "a.mp4", [])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"), [(RuntimeError, [20, 20]), (KeyboardInterrupt, [200])]
+)
+def test_an_error_leaves_the_video_of_before_and_ctrl_c_ends_the_new_one(
+    tmp_path, error, kept
+):
+    path = write(tmp_path / "a.mp4", [20, 20])
+    with pytest.raises(error):
+        interrupt(path, error)
+    with Frames(path) as frames:
+        tones = [pixels[..., 0].mean() for _, pixels in frames]
+    np.testing.assert_allclose(tones, kept, atol=8)
+    beside = {one.name for one in tmp_path.iterdir()} - {"a.mp4"}
+    assert beside == ({"unfinished-a.mp4"} if error is RuntimeError else set())
 
 
 def test_what_is_no_video_is_refused_by_its_name(tmp_path):

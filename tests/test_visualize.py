@@ -163,14 +163,15 @@ def test_a_long_caption_is_written_smaller_and_stays_on_its_picture():
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_a_sheet_holds_every_picture_at_one_width(count):
+def test_a_sheet_holds_every_picture_at_one_width(count, monkeypatch):
+    monkeypatch.setattr(visualize, "_SHEET_WIDTH", 40)
     tones = [50, 100, 150][:count]
     shapes = [(30, 60), (80, 40), (20, 20)]
     pictures = [
         np.full((*shape, 3), tone, np.uint8)
         for tone, shape in zip(tones, shapes, strict=False)
     ]
-    sheet = visualize.sheet(pictures, columns=2, width=40)
+    sheet = visualize.sheet(pictures)
     heights = [20, 80, 40]
     for tone, height in zip(tones, heights, strict=False):
         assert (sheet == tone).all(-1).sum() == 40 * height

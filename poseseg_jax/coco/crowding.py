@@ -6,14 +6,12 @@ labelled keypoint is in one by overlap only.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from poseseg_jax.coco.annotations import Picture
-from poseseg_jax.coco.scoring import TASKS, Matches, match, summarize
+from poseseg_jax.coco.scoring import TASKS, Matches, summarize
 
 # Name -> the range of persons with a labelled keypoint, both ends included.
 PEOPLE_BUCKETS = {
@@ -38,19 +36,12 @@ def keys() -> list[str]:
     return [f"crowd/{bucket}/{task}/AP" for task in TASKS for bucket in buckets]
 
 
-def crowd_scores(
-    results: Sequence[dict[str, Any]], ground_truth: Path, task: str
-) -> dict[str, float | None]:
-    """AP of a task in every bucket; arguments and errors as of `scoring.score`.
+def scores_by_bucket(matches: Matches) -> dict[str, float | None]:
+    """AP of a task in every bucket.
 
     Returns:
       `crowd/<bucket>/<task>/AP`, None where a bucket holds nothing to find.
     """
-    return scores_by_bucket(match(results, ground_truth, task))
-
-
-def scores_by_bucket(matches: Matches) -> dict[str, float | None]:
-    """`crowd_scores` of results that are matched already."""
     key = f"{matches.task}/AP"
     return {
         f"crowd/{bucket}/{key}": summarize(matches, image_ids)[key]

@@ -1,4 +1,7 @@
-"""Values in error messages: on one line, of a bounded length, whatever they are."""
+"""Values in error messages: on one line, of a bounded length, whatever they are.
+
+And whose a problem is, in reports of what was left out.
+"""
 
 import reprlib
 
@@ -18,3 +21,8 @@ def quote(value: object) -> str:
     text = _SHORT.repr(value)
     is_long = len(text) > MAX_LENGTH
     return f"{text[: MAX_LENGTH - 30]} ... {text[-25:]}" if is_long else text
+
+
+def name_picture(image_id: int | None) -> str:
+    """The picture of a problem; None: its entry names no picture."""
+    return "no picture named" if image_id is None else f"picture {image_id}"

@@ -19,10 +19,11 @@ from jaxtyping import Bool, Float
 from pycocotools import mask as coco_mask
 
 from poseseg_jax.coco.picture import PERSON_CATEGORY
+from poseseg_jax.disk import write_whole
 from poseseg_jax.geometry import apply_affine, invert_affine
 from poseseg_jax.structs import Array, Instances
 
-MASK_LEVEL = 0.5
+MASK_LEVEL = 0.5  # probability from which a pixel belongs to somebody
 SCORE_DECIMALS = 6  # enough to keep their order
 # Bicubic sampling looks 2 cells around, and between cells it overshoots them: by the
 # square of 2 * 19/32, with OpenCV's coefficient of -3/4.
@@ -62,7 +63,6 @@ def in_original_pixels(
     size: tuple[int, int],
     person_stride: int,
     name: str,
-    mask_level: float = MASK_LEVEL,
     min_score: float = 0.0,
 ) -> Iterator[Found]:
     """The people of one picture, best first, without the empty slots.
@@ -73,7 +73,6 @@ def in_original_pixels(
       size: (height, width) of the original picture.
       person_stride: input px per cell of the masks.
       name: what to call the picture in an error.
-      mask_level: probability from which a pixel belongs to the person.
       min_score: people with less are left out.
 
     Raises:
@@ -96,7 +95,6 @@ def in_original_pixels(
             np.asarray(instances.masks[slot]),
             to_cell=to_input / person_stride,
             size=size,
-            level=mask_level,
         )
         points = np.asarray(poses.keypoints[slot], np.float64)
         confidence = np.asarray(poses.confidence[slot], np.float64)
@@ -111,7 +109,6 @@ def from_instances(
     size: tuple[int, int],
     image_id: int,
     person_stride: int,
-    mask_level: float = MASK_LEVEL,
 ) -> Results:
     """The people of one picture in COCO's result format.
 
@@ -120,7 +117,7 @@ def from_instances(
     as wrong as can be.
 
     Args:
-      instances, to_input, size, person_stride, mask_level: as `in_original_pixels`.
+      instances, to_input, size, person_stride: as `in_original_pixels`.
       image_id: of the picture.
 
     Returns:
@@ -136,7 +133,6 @@ def from_instances(
         size=size,
         person_stride=person_stride,
         name=f"picture {image_id}",
-        mask_level=mask_level,
     )
     common = {"image_id": int(image_id), "category_id": PERSON_CATEGORY}
     results = Results([], [])
@@ -215,6 +211,7 @@ def write_json(path: Path, entries: Sequence[dict[str, Any]]) -> None:
     """Writes a result file, whole or not at all.
 
     Raises:
+      OSError: naming the file, if it cannot be written.
       ValueError: naming the file and the picture, for a score that is no finite number.
     """
     for entry in entries:
@@ -223,13 +220,8 @@ def write_json(path: Path, entries: Sequence[dict[str, Any]]) -> None:
                 f"{path}: the result for picture {entry['image_id']} has the score "
                 f"{entry['score']}; expected a finite number"
             )
-    unfinished = path.with_name(path.name + ".unfinished")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps(list(entries), allow_nan=False))
-        unfinished.replace(path)
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be written ({error})") from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(list(entries), allow_nan=False))
 
 
 def read_json(path: Path) -> list[dict[str, Any]]:

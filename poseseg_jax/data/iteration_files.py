@@ -20,6 +20,7 @@ from poseseg_jax.coco.annotations import parse, read_document
 from poseseg_jax.data import iteration_report as report
 from poseseg_jax.data.bias import HEAD_COUNTS, count_heads
 from poseseg_jax.data.iterations import Iteration, plan, sampling_weights
+from poseseg_jax.disk import UNFINISHED, beside
 
 _log = logging.getLogger(__name__)
 
@@ -142,14 +143,12 @@ def serialise(document: dict, image_ids: Iterable[int]) -> Entries:
 
 
 def write(path: Path, pieces: Iterable[bytes]) -> str:
-    """Writes a file that gets its name when it is whole; returns its SHA-256."""
-    part = path.with_name(f"{path.name}.part")
+    """Writes a file as `disk.write_whole` does; returns its SHA-256."""
     digest = hashlib.sha256()
-    with part.open("wb") as file:
+    with beside(path) as unfinished, unfinished.open("wb") as file:
         for piece in pieces:
             digest.update(piece)
             file.write(piece)
-    part.replace(path)
     return digest.hexdigest()
 
 
@@ -210,8 +209,8 @@ def _make_room(annotations: Path, output: Path, names: Sequence[str]) -> None:
       ValueError: if the annotation file itself would be replaced or removed.
     """
     stale = _listed(output / SUMMARY) - set(names)
-    # The writer's own .part files go as well.
-    for name in (*names, *stale, *(f"{name}.part" for name in names)):
+    # The writer's own .unfinished files go as well.
+    for name in (*names, *stale, *(f"{name}{UNFINISHED}" for name in names)):
         if (output / name).resolve() == annotations.resolve():
             what = "removed with what an earlier summary lists"
             if name not in stale:

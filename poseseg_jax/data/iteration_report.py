@@ -18,6 +18,7 @@ from pathlib import PurePath
 from typing import Any
 
 from poseseg_jax import markdown
+from poseseg_jax.coco.quoting import name_picture
 from poseseg_jax.data.iterations import Iteration, shares
 
 KINDS = ("iterations", "random", "reweight")  # of files, as in the summary
@@ -130,11 +131,9 @@ def _weights_table(parts: list[Mapping[str, Any]]) -> str:
     return markdown.table(names, rows)
 
 
-def _picture(image_id: int | None) -> str:
-    return "no picture named" if image_id is None else f"picture {image_id}"
-
-
 def _left_out_list(left_out: list[Mapping[str, Any]]) -> str:
-    lines = [f"* {_picture(e['image_id'])}: {e['reason']}" for e in left_out[:_SHOWN]]
+    lines = [
+        f"* {name_picture(e['image_id'])}: {e['reason']}" for e in left_out[:_SHOWN]
+    ]
     more = len(left_out) - _SHOWN
     return "\n".join([*lines, f"* and {more:,} more"] if more > 0 else lines)

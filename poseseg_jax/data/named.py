@@ -9,6 +9,7 @@ from pathlib import Path
 from poseseg_jax.data import photos, videos
 
 CAMERA = re.compile(r"camera:(\d+)")
+_IN_OUTPUT = "lies in --output, where nothing is looked at: give another --output"
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,16 @@ class Input:
 def find(words: Sequence[str], *, output: Path) -> tuple[list[Input], dict[str, str]]:
     """The inputs that some words name.
 
-    A word is a file, a folder (all pictures below it, but for hidden ones and what lies
-    in `output`), a pattern as in "photos/**/*.jpg", or a camera as in "camera:0". What
-    is named twice is there once. Results of a file are named by its stem, those below a
-    folder by the path from there; where two would have the same name, the later one
-    gets its suffix or a number behind it.
+    A word is a file, a folder (all pictures below it, but for hidden ones), a pattern
+    as in "photos/**/*.jpg", or a camera as in "camera:0". What is named twice is there
+    once. Results of a file are named by its stem, those below a folder by the path from
+    there; where two would have the same name, the later one gets its suffix or a number
+    behind it.
 
     Args:
       words: of the command line.
-      output: a folder whose contents are nobody's input.
+      output: a folder whose contents are nobody's input, however they are named: they
+        may be drawings of an earlier run, or be overwritten by this one.
 
     Returns:
       The inputs, and for each word that names nothing, why.
@@ -53,12 +55,13 @@ def find(words: Sequence[str], *, output: Path) -> tuple[list[Input], dict[str, 
     wrong: dict[str, str] = {}
     sources: set[Path | int] = set()
     names: set[str] = set()
+    own = output.resolve()
     for word in words:
-        found = list(_named_by(word, output.absolute()))
-        if not found:
-            wrong[word] = _why(word)
-        for source, name in found:
-            known = source.resolve() if isinstance(source, Path) else source
+        found = [(_known(source), source, name) for source, name in _named_by(word)]
+        others = [one for one in found if not _lies_in(one[0], own)]
+        if not others:
+            wrong[word] = _IN_OUTPUT if found else _why(word)
+        for known, source, name in others:
             if known not in sources:
                 sources.add(known)
                 inputs.append(Input(source, _free(name, source, names)))
@@ -70,12 +73,21 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in videos.SUFFIXES
 
 
-def _named_by(word: str, output: Path) -> Iterator[tuple[Path | int, str]]:
+def _known(source: Path | int) -> Path | int:
+    """The same for all names of a file."""
+    return source.resolve() if isinstance(source, Path) else source
+
+
+def _lies_in(known: Path | int, folder: Path) -> bool:
+    return isinstance(known, Path) and known.is_relative_to(folder)
+
+
+def _named_by(word: str) -> Iterator[tuple[Path | int, str]]:
     path, camera = Path(word), CAMERA.fullmatch(word)
     if camera and not path.exists():
         yield int(camera[1]), f"camera{camera[1]}"
     elif path.is_dir():
-        yield from _below(path, output)
+        yield from _below(path)
     elif path.exists():
         yield path, path.stem
     else:
@@ -84,13 +96,12 @@ def _named_by(word: str, output: Path) -> Iterator[tuple[Path | int, str]]:
                 yield Path(match), Path(match).stem
 
 
-def _below(folder: Path, output: Path) -> Iterator[tuple[Path, str]]:
+def _below(folder: Path) -> Iterator[tuple[Path, str]]:
     for path in sorted(folder.rglob("*")):
         inner = path.relative_to(folder)
         is_hidden = any(part.startswith(".") for part in inner.parts)
-        is_own = path.absolute().is_relative_to(output)
         is_picture = path.suffix.lower() in photos.SUFFIXES and path.is_file()
-        if is_picture and not is_hidden and not is_own:
+        if is_picture and not is_hidden:
             yield path, inner.with_suffix("").as_posix()
 
 

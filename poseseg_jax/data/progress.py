@@ -1,11 +1,10 @@
 """How far a long work is: a bar on a terminal, a line now and then elsewhere."""
 
 import logging
-import sys
 import time
 from types import TracebackType
 
-from tqdm import tqdm
+from poseseg_jax.bars import bar
 
 _log = logging.getLogger(__name__)
 
@@ -26,15 +25,7 @@ class Progress:
         self._what, self._total, self._done, self._unit = what, total, done, unit
         self._first, self._start = done, time.monotonic()
         self._said = self._start
-        self._bar = tqdm(
-            total=total,
-            initial=done,
-            desc=what,
-            unit=unit,
-            unit_scale=unit == "B",
-            leave=False,
-            disable=not sys.stderr.isatty(),
-        )
+        self._bar = bar(unit, total=total, done=done, what=what, stays=False)
 
     def __enter__(self) -> "Progress":
         return self

@@ -30,7 +30,6 @@ class Frames:
 
     Attributes:
       rate: frames per second, of those that are given.
-      count: how many there will be, about; 0: nobody knows.
 
     Raises:
       ValueError: naming the file or the camera, if it cannot be opened.
@@ -50,7 +49,6 @@ class Frames:
         self.rate = (rate if 0 < rate <= _MAX_RATE else _RATE) / every
         promised = 0 if is_camera else self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self._promised = max(int(promised), 0)
-        self.count = -(-self._promised // every)
 
     def __enter__(self) -> "Frames":
         return self
@@ -86,7 +84,8 @@ class Frames:
 class Recorder:
     """Writes frames of one size into an .mp4 file. Use it as a context manager.
 
-    Without a frame, there is no file. It gets its name when it is whole.
+    Without a frame, there is no file. It gets its name when it ends, by Ctrl-C too, as
+    cameras do; after an error it stays unfinished-NAME, and an earlier NAME what it is.
 
     Args:
       path: of the file; its folder has to be there.
@@ -110,7 +109,8 @@ class Recorder:
     ) -> None:
         if self._writer is not None:
             self._writer.release()
-            self._unfinished.replace(self._path)
+            if kind is None or issubclass(kind, KeyboardInterrupt):
+                self._unfinished.replace(self._path)
 
     def add(self, frame: Frame, *, times: int = 1) -> None:
         """Writes a frame, RGB, so many times.

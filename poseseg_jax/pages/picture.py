@@ -17,6 +17,7 @@ from poseseg_jax.data.augment import render
 from poseseg_jax.data.decoding import Sample as Labels
 from poseseg_jax.data.drawing.scenes import draw_scene
 from poseseg_jax.data.photos import of_pixels
+from poseseg_jax.geometry import box_of_mask
 from poseseg_jax.pages.steps import Steps, take
 from poseseg_jax.people import Person
 from poseseg_jax.predictor import Predictor
@@ -104,14 +105,8 @@ def draw_labelled(seed: tuple[int, ...] = _SEED, heads: int = _HEADS) -> Labels:
         people=people,
         keypoints=np.array([person.keypoints for person in known], np.float32),
         visibility=np.array([person.visibility for person in known], np.uint8),
-        box=np.array([_box(person.mask) for person in known], np.float32),
+        box=np.array([box_of_mask(person.mask) for person in known], np.float32),
         area=np.array([person.mask.sum() for person in known], np.float32),
         has_mask=np.ones(len(known), bool),
         image_id=0,
     )
-
-
-def _box(mask: np.ndarray) -> tuple[float, float, float, float]:
-    """The outer edges of the mask's pixels."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return columns[0] - 0.5, rows[0] - 0.5, columns[-1] + 0.5, rows[-1] + 0.5

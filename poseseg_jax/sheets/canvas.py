@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Shaped, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from poseseg_jax.geometry import apply_affine, invert_affine, resize_affine
+from poseseg_jax.strokes import SUBPIXEL_BITS, fixed
 from poseseg_jax.structs import Array
 
 Canvas = UInt8[np.ndarray, "H W 3"]
@@ -21,7 +22,6 @@ Color = tuple[int, int, int]
 
 INK = (20, 20, 20)
 PAPER = (255, 255, 255)
-_SUBPIXEL_BITS = 4  # OpenCV's fixed-point coordinates
 _HATCHING = 9  # px from one stroke to the next
 _DASH = 14  # px from one dash to the next
 
@@ -120,12 +120,12 @@ def lines(
     rim: bool = False,
 ) -> None:
     """Straight lines, with a dark rim if they are to stand out from anything."""
-    pairs = list(_fixed(np.stack([starts, ends], axis=1)))
+    pairs = list(fixed(np.stack([starts, ends], axis=1)))
     if rim:
         cv2.polylines(
-            canvas, pairs, False, INK, width + 2, cv2.LINE_AA, shift=_SUBPIXEL_BITS
+            canvas, pairs, False, INK, width + 2, cv2.LINE_AA, shift=SUBPIXEL_BITS
         )
-    cv2.polylines(canvas, pairs, False, color, width, cv2.LINE_AA, shift=_SUBPIXEL_BITS)
+    cv2.polylines(canvas, pairs, False, color, width, cv2.LINE_AA, shift=SUBPIXEL_BITS)
 
 
 def rectangle(
@@ -168,8 +168,8 @@ def mark(
     if hollow:
         layers.append((radius * 0.55, INK))
     for size, fill in layers:
-        corners_at = _fixed(np.asarray(point) + outline * size)
-        cv2.fillPoly(canvas, [corners_at], fill, cv2.LINE_AA, _SUBPIXEL_BITS)
+        corners_at = fixed(np.asarray(point) + outline * size)
+        cv2.fillPoly(canvas, [corners_at], fill, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
 def text_size(text: str, size: int) -> tuple[int, int]:
@@ -267,8 +267,3 @@ def _letters(text: str, size: int) -> Float[np.ndarray, "h w"]:
     page = Image.new("L", (int(right) + 3, max(int(bottom), size) + 3))
     ImageDraw.Draw(page).text((1, 1), text, font=font, fill=255)
     return np.asarray(page, np.float64) / 255
-
-
-def _fixed(points: np.ndarray) -> np.ndarray:
-    clipped = np.clip(points, -1e4, 1e4) * 2**_SUBPIXEL_BITS
-    return clipped.round().astype(np.int32)

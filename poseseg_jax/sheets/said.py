@@ -57,18 +57,19 @@ def _found(
         ((np.arange(side) + stride // 2) // stride).clip(0, cells - 1)
         for side, cells in zip((height, width), whose.shape, strict=True)
     )
-    people = whose[rows[:, None], columns]
+    pixels = rows[:, None], columns
+    keypoints = np.asarray(instances.poses.keypoints, np.float32)[slots]
+    confidence = np.asarray(instances.poses.confidence)[slots]
     box = np.zeros((len(slots), 4), np.float32)
     for row in range(len(slots)):
-        y, x = np.nonzero(people == row + 1)
-        if len(x):
-            box[row] = x.min(), y.min(), x.max() + 1, y.max() + 1
-    confidence = np.asarray(instances.poses.confidence)[slots]
+        # Of the whole mask, also where another one hides it; nobody is without a box.
+        mask = masks[row][pixels] >= _BELIEVED
+        box[row] = geometry.box_of_person(mask, keypoints[row], confidence[row])
     sure = (confidence >= _FOUND).astype(np.uint8) + (confidence >= _BELIEVED)
     return Batch(
         image=image,
-        people=people,
-        keypoints=np.asarray(instances.poses.keypoints, np.float32)[slots],
+        people=whose[pixels],
+        keypoints=keypoints,
         visibility=sure.astype(np.uint8),
         box=box,
         area=(box[:, 2:] - box[:, :2]).prod(-1),

@@ -7,6 +7,7 @@ from typing import Any
 from poseseg_jax import markdown
 from poseseg_jax.coco.annotations import AnnotationFile, Picture
 from poseseg_jax.coco.picture import SMALL_AREA
+from poseseg_jax.coco.quoting import name_picture
 from poseseg_jax.data.bias import count_heads
 
 _ROWS = {
@@ -80,7 +81,7 @@ def report(name: str | None, summaries: Mapping[str, Mapping[str, Any]]) -> str:
         for number in sorted(set().union(*by_split))
     ]
     left_out = [
-        f"* {split}, {_picture(entry['image_id'])}: {entry['reason']}"
+        f"* {split}, {name_picture(entry['image_id'])}: {entry['reason']}"
         for split in splits
         for entry in summaries[split]["left_out"]
     ]
@@ -97,10 +98,6 @@ def report(name: str | None, summaries: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _pairs(counter: Counter) -> list[list[int]]:
     return [[number, counter[number]] for number in sorted(counter)]
-
-
-def _picture(image_id: int | None) -> str:
-    return "no picture named" if image_id is None else f"picture {image_id}"
 
 
 def _value(value: Any) -> str:
