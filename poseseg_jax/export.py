@@ -26,7 +26,7 @@ from poseseg_jax.disk import full_disk_explained, write_whole
 from poseseg_jax.inference import Trained, read_step
 from poseseg_jax.released import Origin
 from poseseg_jax.skeleton import KEYPOINT_NAMES
-from poseseg_jax.workdir import CONFIG_FILE, METRICS_FILE
+from poseseg_jax.workdir import CONFIG_FILE
 
 _log = logging.getLogger("poseseg_jax.export")  # __name__ is __main__ for a command
 
@@ -34,7 +34,7 @@ PROGRAM_FILE, ABOUT_FILE = "program.jax", "program.json"
 FORMATS = ("safetensors", "program")
 PLATFORMS = ("cpu", "cuda")
 _ALL_PLATFORMS = ("cpu", "cuda", "rocm", "tpu")  # JAX takes any word
-# What is quoted of a metrics.json: not what it says by crowding.
+# What is quoted of the scores: not those by crowding.
 _QUOTED = ("keypoints/", "segm/")
 
 
@@ -148,11 +148,20 @@ def _origin(workdir: Path, step: int, *, is_changed: bool) -> Origin:
     if released.is_released(workdir):
         scores = released.read_origin(workdir).scores
     else:
-        path = workdir / METRICS_FILE
-        metrics = json.loads(path.read_text()) if path.exists() else {}
-        is_ours = step in (metrics.get("train/steps"), metrics.get("eval/step"))
-        scores = {k: v for k, v in metrics.items() if is_ours and k.startswith(_QUOTED)}
+        scores = _own_scores(workdir, step)
     return Origin(step, poseseg_jax.__version__, {} if is_changed else scores)
+
+
+def _own_scores(workdir: Path, step: int) -> dict[str, float | None]:
+    """What the run scored at a step.
+
+    The checkpoint says so, which nobody but the run writes: metrics.json may be of
+    another split, or of another decoder.
+    """
+    checkpoint = workdir / layout.CHECKPOINTS / str(step)
+    path = checkpoint / layout.METRICS_OF_CHECKPOINT
+    metrics = json.loads(path.read_text()) if path.exists() else {}
+    return {k: v for k, v in metrics.items() if k.startswith(_QUOTED)}
 
 
 def _about(

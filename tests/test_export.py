@@ -148,6 +148,29 @@ def test_a_released_network_is_that_of_the_run(ground, folder):
     assert not [key for key in origin.scores if key.startswith(("crowd", "train"))]
 
 
+def test_only_scores_that_the_run_gave_itself_are_quoted(ground, tmp_path):
+    """An evaluation of anything else may lie in the workdir since."""
+    workdir = ground.copy(tmp_path / "run")
+    own = json.loads((workdir / "metrics.json").read_text())
+    other = {"keypoints/AP": 0.123, "eval/step": NUM_STEPS}
+    (workdir / "metrics.json").write_text(json.dumps(other))
+    export.export_safetensors(workdir, tmp_path / "last")
+    scores = released.read_origin(tmp_path / "last").scores
+    assert scores["keypoints/AP"] == own["keypoints/AP"]
+    assert set(scores) == {key for key in own if key.startswith(("keypoints", "segm"))}
+
+
+def test_a_step_before_the_last_has_scores_if_the_run_gave_it_some(ground, tmp_path):
+    workdir = ground.copy(tmp_path / "run")
+    path = workdir / "checkpoints" / "2" / "metrics" / "metrics"
+    path.parent.mkdir(exist_ok=True)
+    for number, scores in enumerate(({}, {"segm/AP": 0.25})):
+        path.write_text(json.dumps(scores))
+        folder = tmp_path / str(number)
+        export.export_safetensors(workdir, folder, step=2)
+        assert released.read_origin(folder).scores == scores
+
+
 def test_a_network_can_be_given_on_and_keeps_its_bytes(folder, tmp_path):
     again = export.export_safetensors(folder, tmp_path)
     assert again.read_bytes() == (folder / "model.safetensors").read_bytes()
