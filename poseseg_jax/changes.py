@@ -6,7 +6,7 @@ from typing import Any
 
 from poseseg_jax import config
 from poseseg_jax.config import Settings
-from poseseg_jax.fields import check_name
+from poseseg_jax.fields import as_kind, check_name, described
 
 # What may be another after training.
 _CHANGEABLE = ("decode", "eval")
@@ -27,7 +27,7 @@ def with_changes(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     for name, value in changes.items():
         kind = _kind_of(name)
         group, field = name.split(".")
-        by_group[group][field] = _as_kind(name, kind, value)
+        by_group[group][field] = as_kind(name, kind, value)
     chosen: dict[str, Any] = {
         group: dataclasses.replace(getattr(settings, group), **fields)
         for group, fields in by_group.items()
@@ -87,7 +87,7 @@ def _value(name: str, kind: Any, text: str) -> Any:
             return tuple(float(word) for word in text.split(","))
         return kind(text)
     except (KeyError, ValueError):
-        raise ValueError(f"{name} is {text!r}; expected {_described(kind)}") from None
+        raise ValueError(f"{name} is {text!r}; expected {described(kind)}") from None
 
 
 def _kind_of(name: str) -> Any:
@@ -106,25 +106,3 @@ def _kind_of(name: str) -> Any:
         )
     check_name(group, field, list(kinds))
     return kinds[field]
-
-
-def _described(kind: Any) -> str:
-    """What a value of a field's type looks like, for who gave another."""
-    return {
-        bool: "True or False",
-        int: "a whole number",
-        float: "a number",
-        tuple[float, ...]: "numbers, as 0.8,1",
-    }[kind]
-
-
-def _as_kind(name: str, kind: Any, value: Any) -> Any:
-    is_list = kind == tuple[float, ...]
-    items = value if is_list and isinstance(value, list | tuple) else [value]
-    # A bool is an int to Python, and an int is a number.
-    single = float if is_list else kind
-    fits = (int, float) if single is float else (single,)
-    if any(type(item) not in fits for item in items):
-        raise ValueError(f"{name} is {value!r}; expected {_described(kind)}")
-    items = tuple(single(item) for item in items)
-    return items if is_list else items[0]

@@ -14,7 +14,7 @@ from poseseg_jax import checks, ranges
 from poseseg_jax.data.augment import AugmentSettings
 from poseseg_jax.data.settings import DataSettings
 from poseseg_jax.decode.settings import DecodeSettings
-from poseseg_jax.fields import check_names
+from poseseg_jax.fields import as_kind, check_names
 from poseseg_jax.geometry import check_side
 from poseseg_jax.losses import LossSettings
 from poseseg_jax.models import poseseg
@@ -109,13 +109,17 @@ class Settings:
         return max(cells, 1) * stride + 1
 
 
+def _kinds(settings: type) -> dict[str, Any]:
+    return {field.name: field.type for field in dataclasses.fields(settings)}
+
+
+_KINDS = _kinds(Settings)
 # The Settings of each group.
 GROUPS: dict[str, type] = {
-    field.name: field.type
-    for field in dataclasses.fields(Settings)
-    if dataclasses.is_dataclass(field.type)
-}  # type: ignore[assignment]
-_NAMES = tuple(field.name for field in dataclasses.fields(Settings))
+    name: kind
+    for name, kind in _KINDS.items()
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind)
+}
 
 
 def parse(config: Mapping[str, Any]) -> Settings:
@@ -124,28 +128,36 @@ def parse(config: Mapping[str, Any]) -> Settings:
     Raises:
       ValueError: naming the field, its value and what was expected.
     """
-    check_names("config", config, _NAMES)
-    groups: dict[str, dict[str, Any]] = {name: dict(config[name]) for name in GROUPS}
+    check_names("config", _named("the config", config), _KINDS)
+    groups = {name: _named(name, config[name]) for name in GROUPS}
     skeleton = groups["representation"].get("skeleton")
-    if skeleton not in SKELETONS:
+    if not isinstance(skeleton, str) or skeleton not in SKELETONS:
         raise ValueError(
             f"representation.skeleton is {skeleton!r}; there are {tuple(SKELETONS)}."
         )
     groups["representation"]["skeleton"] = SKELETONS[skeleton]
-    alone = {name: config[name] for name in _NAMES if name not in GROUPS}
     settings = Settings(
         **{name: _build(name, kind, groups[name]) for name, kind in GROUPS.items()},
-        **alone,
+        **{
+            name: as_kind(name, kind, config[name])
+            for name, kind in _KINDS.items()
+            if name not in GROUPS
+        },
     )
     check(settings)
     return settings
 
 
+def _named(what: str, values: Any) -> dict[str, Any]:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{what} is {values!r}; expected fields with their names.")
+    return dict(values)
+
+
 def _build(group: str, kind: type, values: dict[str, Any]):
-    names = [field.name for field in dataclasses.fields(kind)]
-    check_names(group, values, names)
-    # A tuple comes back from config.json as a list.
-    return kind(**{n: tuple(v) if type(v) is list else v for n, v in values.items()})
+    kinds = _kinds(kind)
+    check_names(group, values, kinds)
+    return kind(**{n: as_kind(f"{group}.{n}", kinds[n], v) for n, v in values.items()})
 
 
 def check(settings: Settings) -> None:

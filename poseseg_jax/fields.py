@@ -1,4 +1,4 @@
-"""The fields of a config, by their names."""
+"""The fields of a config: their names, and the types of their values."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -67,3 +67,38 @@ def hint(
     close = difflib.get_close_matches(name, known, n=1)
     listed = known if otherwise is None else list(otherwise)
     return f"did you mean {close[0]!r}?" if close else f"known: {listed}"
+
+
+def as_kind(name: str, kind: Any, value: Any) -> Any:
+    """A value as the type of its field; a list will do for a tuple.
+
+    Args:
+      name: of the field, as "eval.flip".
+      kind: a class, or tuple[float, ...].
+      value: as it came from a file or from a caller.
+
+    Raises:
+      ValueError: naming the field, the value and what was expected, where it is of
+        another type.
+    """
+    is_several = kind == tuple[float, ...]
+    items = value if is_several and isinstance(value, list | tuple) else [value]
+    # A bool is an int to Python, and an int is a number.
+    single = float if is_several else kind
+    fits = (int, float) if single is float else (single,)
+    if any(type(item) not in fits for item in items):
+        raise ValueError(f"{name} is {value!r}; expected {described(kind)}")
+    items = tuple(float(item) if single is float else item for item in items)
+    return items if is_several else items[0]
+
+
+def described(kind: Any) -> str:
+    """What a value of a field's type looks like, for who gave another."""
+    words = {
+        bool: "True or False",
+        int: "a whole number",
+        float: "a number",
+        str: "a text",
+        tuple[float, ...]: "numbers, as 0.8,1",
+    }
+    return words.get(kind) or kind.__name__

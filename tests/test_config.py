@@ -15,7 +15,7 @@ from configs import base
 from poseseg_jax import inference, optim, train_step
 from poseseg_jax.config import OptimSettings, Settings, parse
 from poseseg_jax.data.settings import DataSettings
-from poseseg_jax.fields import differences
+from poseseg_jax.fields import differences, flat
 from poseseg_jax.losses import TERMS
 from poseseg_jax.models.stages import stage_of
 from poseseg_jax.skeleton import NUM_KEYPOINTS, SKELETONS
@@ -252,7 +252,7 @@ NAN, INF = float("nan"), float("inf")
         ("decode__peaks_per_anchor", 0, "decode.peaks_per_anchor is 0"),
         ("decode__suppression_radius", -1.0, "decode.suppression_radius is -1.0"),
         ("decode__peak_threshold", 0.0, "decode.peak_threshold is 0.0; .* 1e-06"),
-        ("decode__found_threshold", 0, "decode.found_threshold is 0; .* 1e-06"),
+        ("decode__found_threshold", 0, "decode.found_threshold is 0.0; .* 1e-06"),
         (
             "decode__center_radius_min",
             11.0,
@@ -278,6 +278,49 @@ def test_nonsense_is_refused_with_field_value_and_what_was_expected(
 ):
     with pytest.raises(ValueError, match=expected):
         settings(**{field: value})
+
+
+@pytest.mark.parametrize("name", flat(load()))
+def test_a_value_of_another_type_is_refused_by_name(name):
+    config = load()
+    group, _, field = name.rpartition(".")
+    (config[group] if group else config)[field] = {}
+    with pytest.raises(ValueError, match=f"{name} is {{}}; (expected|there are)"):
+        parse(config)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("train__num_steps", "7000", "train.num_steps is '7000'; .* a whole number"),
+        ("train__num_steps", 7e3, "train.num_steps is 7000.0; .* a whole number"),
+        ("train__seed", True, "train.seed is True; expected a whole number"),
+        ("eval__flip", "no", "eval.flip is 'no'; expected True or False"),
+        ("eval__flip", 0, "eval.flip is 0; expected True or False"),
+        ("eval__scales", "1", "eval.scales is '1'; expected numbers, as 0.8,1"),
+        ("eval__scales", [1, None], r"eval.scales is \[1, None\]; expected numbers"),
+        ("optim__learning_rate", "1e-3", "learning_rate is '1e-3'; expected a number"),
+        ("data__root", None, "data.root is None; expected a text"),
+        ("representation__skeleton", ["tree"], r"\['tree'\]; there are .*'tree'"),
+    ],
+)
+def test_what_only_looks_like_a_value_of_its_type_is_refused(field, value, expected):
+    with pytest.raises(ValueError, match=expected):
+        settings(**{field: value})
+
+
+def test_a_group_without_fields_is_refused():
+    with pytest.raises(ValueError, match="train is 7; expected fields"):
+        parse({**load(), "train": 7})
+
+
+def test_a_whole_number_will_do_for_a_number_and_a_list_for_a_tuple():
+    parsed = settings(loss__mid=1, eval__scales=[1])
+    assert (parsed.loss.mid, parsed.eval.scales) == (1.0, (1.0,))
+    assert [type(value) for value in (parsed.loss.mid, *parsed.eval.scales)] == [
+        float,
+        float,
+    ]
 
 
 @pytest.mark.parametrize(
