@@ -33,9 +33,20 @@ from poseseg_jax.workdir import (
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["Interrupted", "run"]
+__all__ = ["Interrupted", "run", "use_every_core"]
 
 Scores = judging.Scores
+
+
+def use_every_core(config: Mapping[str, Any]) -> None:
+    """Makes a CPU the devices that suit a run of this config alone; see devices.py.
+
+    Raises:
+      ValueError: for a config that makes no sense.
+    """
+    settings = config_lib.parse(config)
+    part = settings.train.batch_size // settings.optim.accumulate_steps
+    devices.use_every_core(part, settings.eval.batch_size)
 
 
 def run(config: Mapping[str, Any], workdir: Path) -> Scores:
