@@ -9,7 +9,6 @@ that only lists pictures, as of COCO's test sets, gets results and no scores.
 """
 
 import itertools
-import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -32,7 +31,7 @@ from poseseg_jax.inference import Detect, Variables
 from poseseg_jax.judging import Scores, caption, judge, read_intervals, report, write
 from poseseg_jax.released import is_released
 from poseseg_jax.structs import Batch, Instances
-from poseseg_jax.workdir import METRICS_FILE
+from poseseg_jax.workdir import read_metrics
 
 _log = logging.getLogger("poseseg_jax.evaluate")  # __name__ is __main__ for a command
 
@@ -220,8 +219,7 @@ def _views(settings: Settings) -> tuple[averaging.View, ...]:
 
 def _of_training(workdir: Path, step: int) -> Scores:
     """What training wrote of itself into the metrics, if they are of that step."""
-    path = workdir / METRICS_FILE
-    metrics = json.loads(path.read_text()) if path.exists() else {}
+    metrics = read_metrics(workdir)
     if metrics.get("train/steps") != step:
         return {}
     return {key: metrics[key] for key in metrics if key.startswith("train/")}

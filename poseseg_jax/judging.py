@@ -196,11 +196,22 @@ def report(metrics: Scores, intervals: Intervals | None = None) -> str:
 
 
 def read_intervals(output: Path) -> Intervals | None:
-    """The intervals of an evaluation; None if none were asked for."""
+    """The intervals of an evaluation; None if none were asked for.
+
+    Raises:
+      ValueError: naming the file, if it cannot be read.
+    """
     path = output / INTERVALS_FILE
     if not path.exists():
         return None
-    content = json.loads(path.read_text())
-    found = content.pop("by_key")
-    by_key = {key: Interval(**ends) if ends else None for key, ends in found.items()}
-    return Intervals(**content, by_key=by_key)
+    try:
+        content = json.loads(path.read_bytes())
+        by_key = {
+            key: Interval(**ends) if ends else None
+            for key, ends in content.pop("by_key").items()
+        }
+        return Intervals(**content, by_key=by_key)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error!r}). Evaluate again, with --bootstrap."
+        ) from None

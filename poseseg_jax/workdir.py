@@ -176,8 +176,7 @@ def _steps_lost(workdir: Path, config: Mapping[str, Any]) -> int:
 
     A line of the very step of the first save may be written, and the save not be done.
     """
-    path = workdir / METRICS_FILE
-    metrics = _read(path) if path.exists() else {}
+    metrics = read_metrics(workdir)
     logged = _last_logged(workdir / layout.LOG)
     logged = logged if logged > config["checkpoint"]["every_steps"] else 0
     return max(metrics.get("train/steps", 0), metrics.get("eval/step", 0), logged)
@@ -224,18 +223,34 @@ def final_metrics(workdir: Path, num_steps: int) -> dict[str, float | None] | No
     """The metrics of a run's end after `num_steps` or more; None before.
 
     Raises:
-      ValueError: if there is a metrics.json that cannot be read.
+      ValueError: as of `read_metrics`.
     """
-    path = workdir / METRICS_FILE
-    metrics = _read(path) if path.exists() else {}
+    metrics = read_metrics(workdir)
     # Absent also where something else than the run's own end was evaluated since.
     return metrics if metrics.get("train/steps", 0) >= num_steps else None
 
 
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """What metrics.json says; {} where there is none.
+
+    Args:
+      folder: a workdir, or where an evaluation has written.
+
+    Raises:
+      ValueError: naming the file, if it cannot be read.
+    """
+    path = folder / METRICS_FILE
+    return _read(path) if path.exists() else {}
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_bytes())
+        found = json.loads(path.read_bytes())
+        if not isinstance(found, dict):
+            raise ValueError(f"it holds {found!r:.60}")
+        return found
     except ValueError as error:
         raise ValueError(
-            f"{path} cannot be read ({error}). Remove it, and the run goes on."
+            f"{path} cannot be read ({error}). Remove it, and give the same command "
+            "again."
         ) from None

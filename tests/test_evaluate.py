@@ -136,6 +136,16 @@ def test_no_scores_pass_for_those_of_another_run(ground, tmp_path):
     assert not said.keys() & evaluate.evaluate(ground.finished, output=tmp_path).keys()
 
 
+def test_metrics_that_cannot_be_read_are_named_before_anything_is_done(
+    ground, monkeypatch, tmp_path
+):
+    workdir = ground.copy(tmp_path / "run")
+    (workdir / "metrics.json").write_text("")
+    monkeypatch.delattr(evaluate, "run_split")
+    with pytest.raises(ValueError, match=f"{workdir}/metrics.json cannot be read"):
+        evaluate.evaluate(workdir)
+
+
 def change(ground, workdir, **fields):
     """A copy of the finished run whose last checkpoint has other values."""
     ground.copy(workdir)

@@ -98,3 +98,20 @@ def test_people_of_unknown_mask_are_scored_by_their_keypoints(tmp_path):
     content["annotations"][0]["segmentation"] = []
     scores = judge_truth(write_json(path, content)).scores
     assert scores["keypoints/AP"] == scores["segm/AP"] == ONE
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b'{"level": 0.95, "resamples": 5, "seed": 0}',
+        b'{"level": 0.95, "by_key": {}}',
+        b'{"level": 0.95, "resamples": 5, "seed": 0, "by_key": {"segm/AP": {"at": 1}}}',
+    ],
+)
+def test_intervals_that_cannot_be_read_are_named(tmp_path, content):
+    path = tmp_path / judging.INTERVALS_FILE
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"{path} cannot be read .*--bootstrap"):
+        judging.read_intervals(tmp_path)

@@ -17,6 +17,7 @@ from poseseg_jax.workdir import (
     final_metrics,
     keeps_scores,
     occupied,
+    read_metrics,
 )
 
 
@@ -122,10 +123,16 @@ def test_without_locks_there_is_a_warning(tmp_path, monkeypatch, caplog):
         assert "this file system has no locks" in caplog.text
 
 
-def test_metrics_that_cannot_be_read_are_named(finished):
-    (finished / METRICS_FILE).write_text('{"train/st')
-    with pytest.raises(ValueError, match=r"metrics\.json cannot be read .*Remove it"):
-        final_metrics(finished, 7000)
+@pytest.mark.parametrize("content", [b"", b'{"train/st', b"[]", b"7", b"\x80"])
+def test_metrics_that_cannot_be_read_are_named(finished, content):
+    (finished / METRICS_FILE).write_bytes(content)
+    for read in (read_metrics, lambda folder: final_metrics(folder, 7000)):
+        with pytest.raises(ValueError, match=r"metrics\.json cannot be read .*Remove"):
+            read(finished)
+
+
+def test_where_there_are_no_metrics_they_say_nothing(tmp_path):
+    assert read_metrics(tmp_path) == {}
 
 
 def logged(folder, *steps):
