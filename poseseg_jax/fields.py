@@ -1,8 +1,11 @@
 """The fields of a config: their names, and the types of their values."""
 
 import difflib
+import numbers
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+import numpy as np
 
 
 def flat(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,14 +85,23 @@ def as_kind(name: str, kind: Any, value: Any) -> Any:
         another type.
     """
     is_several = kind == tuple[float, ...]
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     items = value if is_several and isinstance(value, list | tuple) else [value]
-    # A bool is an int to Python, and an int is a number.
     single = float if is_several else kind
-    fits = (int, float) if single is float else (single,)
-    if any(type(item) not in fits for item in items):
+    if not all(_is_a(single, item) for item in items):
         raise ValueError(f"{name} is {value!r}; expected {described(kind)}")
-    items = tuple(float(item) if single is float else item for item in items)
+    # NumPy's numbers are numbers as well, and leave none of theirs behind.
+    items = tuple(single(i) if single in (int, float) else i for i in items)
     return items if is_several else items[0]
+
+
+def _is_a(kind: Any, value: Any) -> bool:
+    numeric = {int: numbers.Integral, float: numbers.Real}
+    if kind not in numeric:
+        return isinstance(value, kind)
+    # A bool is an int to Python.
+    return isinstance(value, numeric[kind]) and not isinstance(value, bool)
 
 
 def described(kind: Any) -> str:
