@@ -206,7 +206,11 @@ def _main(_) -> None:
     }
     make = export_safetensors
     if given.format == "program":
-        make, chosen["platforms"] = export_program, given.platforms
+        make = export_program
+        if given.platforms is not None:
+            chosen["platforms"] = given.platforms
+    elif given.platforms is not None:
+        raise ValueError("--platforms is of a program: give --format=program, too.")
     with full_disk_explained(output, "Make room, and give the same command again."):
         path = make(Path(given.workdir), output, **chosen)
     _log.info("%s, %.1f MB, and what it is beside it", path, path.stat().st_size / 1e6)
@@ -229,5 +233,9 @@ if __name__ == "__main__":
     )
     flags.DEFINE_bool("flip", None, "Short for --set=eval.flip=...")
     flags.DEFINE_string("scales", None, "Short for --set=eval.scales=..., as 0.8,1.")
-    flags.DEFINE_list("platforms", list(PLATFORMS), "On which the program can run.")
+    flags.DEFINE_list(
+        "platforms",
+        None,
+        f"On which a program can run; default: {','.join(PLATFORMS)}.",
+    )
     command.run(_main)

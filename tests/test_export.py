@@ -17,7 +17,7 @@ from poseseg_jax.data.drawing.scenes import draw_scene
 from poseseg_jax.inference import Trained
 from poseseg_jax.people import box_of
 from poseseg_jax.predictor import Predictor
-from tests import tiny_run
+from tests import commands, tiny_run
 from tests.documented import DOCS
 from tests.tiny_run import NUM_STEPS, assert_same_state
 
@@ -146,6 +146,12 @@ def test_a_released_network_is_that_of_the_run(ground, folder):
     origin = released.read_origin(folder)
     assert origin.scores["segm/AP"] == scores["segm/AP"]
     assert not [key for key in origin.scores if key.startswith(("crowd", "train"))]
+
+
+def test_what_is_no_program_has_no_platforms(tmp_path):
+    words = [f"--workdir={tmp_path}", f"--output={tmp_path / 'out'}"]
+    status, said = commands.run("poseseg_jax.export", *words, "--platforms=cpu")
+    assert (status, "--format=program" in said) == (1, True)
 
 
 def test_only_scores_that_the_run_gave_itself_are_quoted(ground, tmp_path):
