@@ -51,6 +51,11 @@ class InitSettings:
     step: int
     distill_weight: float
 
+    @property
+    def gives_parameters(self) -> bool:
+        """Whether a run begins with parameters of an ancestor."""
+        return bool(self.workdir) and self.what != "nothing"
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -199,8 +204,7 @@ def check(settings: Settings) -> None:
 def _check_beginning(settings: Settings) -> None:
     """Of what the network begins with, and of what is to stay so."""
     init, pretrained = settings.init, settings.model.pretrained
-    inherits = init.workdir and init.what != "nothing"
-    if inherits and pretrained:
+    if init.gives_parameters and pretrained:
         raise ValueError(
             f"init.workdir {init.workdir} and model.pretrained {pretrained} both give "
             'the backbone; set one of them to "".'
@@ -210,7 +214,7 @@ def _check_beginning(settings: Settings) -> None:
         "optim.freeze_stages": settings.optim.freeze_stages > 0,
     }
     for name in (name for name, is_kept in kept.items() if is_kept):
-        if not inherits and not pretrained:
+        if not init.gives_parameters and not pretrained:
             raise ValueError(
                 f"{name} is {_value_of(settings, name)!r}, but neither "
                 "model.pretrained nor init.workdir gives the backbone values that are "
@@ -221,7 +225,7 @@ def _check_beginning(settings: Settings) -> None:
             f"init.step is {init.step} and init.distill_weight {init.distill_weight}, "
             "but init.workdir names no ancestor."
         )
-    if init.workdir and not inherits and not init.distill_weight:
+    if init.workdir and not init.gives_parameters and not init.distill_weight:
         raise ValueError(
             f'init.workdir is {init.workdir}, but with init.what "nothing" and '
             "init.distill_weight 0 nothing comes from it."

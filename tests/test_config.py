@@ -13,7 +13,7 @@ import pytest
 
 from configs import base
 from poseseg_jax import inference, optim, train_step
-from poseseg_jax.config import OptimSettings, Settings, parse
+from poseseg_jax.config import InitSettings, OptimSettings, Settings, parse
 from poseseg_jax.data.settings import DataSettings
 from poseseg_jax.fields import differences, flat
 from poseseg_jax.losses import TERMS
@@ -351,6 +351,21 @@ def test_a_backbone_begins_with_one_thing():
         settings(**both)
     # Its maps alone are no beginning.
     assert settings(**both, init__what="nothing", init__distill_weight=1.0)
+
+
+@pytest.mark.parametrize(
+    ("workdir", "what", "expected"),
+    [
+        ("W", "all", True),
+        ("W", "backbone", True),
+        ("W", "nothing", False),  # its maps, at most
+        ("", "backbone", False),
+    ],
+)
+def test_an_ancestor_gives_parameters_unless_nothing_is_asked_for(
+    workdir, what, expected
+):
+    assert InitSettings(workdir, what, 0, 0.0).gives_parameters is expected
 
 
 def test_an_ancestor_that_gives_nothing_is_refused():
