@@ -7,7 +7,7 @@ import pytest
 from configs import base
 from poseseg_jax import config as config_lib
 from poseseg_jax import judging
-from poseseg_jax.coco import crowding, scoring
+from poseseg_jax.coco import annotations, crowding, scoring
 from poseseg_jax.coco.results import Results, encode_mask
 from poseseg_jax.coco.scoring import TASKS
 from poseseg_jax.coco.segmentation import to_mask
@@ -90,6 +90,26 @@ def test_files_of_ochuman_are_scored(tmp_path):
     assert scores["keypoints/AP"] == scores["segm/AP"] == ONE
     assert scores["crowd/overlap_0.3-0.5/segm/AP"] == ONE
     assert scores["crowd/people_1/keypoints/AP"] == ONE
+
+
+def test_a_file_is_read_and_its_people_are_checked_once(tmp_path, monkeypatch):
+    path = ochuman(tmp_path / "some.json")
+    found = Results(*(perfect(path, task) for task in TASKS))
+    seen = []
+
+    def counted(owner, name):
+        true = getattr(owner, name)
+
+        def call(first, *rest):
+            seen.append((name, first if first == path else None))
+            return true(first, *rest)
+
+        monkeypatch.setattr(owner, name, call)
+
+    counted(type(path), "read_bytes")
+    counted(annotations, "parse_picture")
+    assert judging.judge(found, path).scores["segm/AP"] == ONE
+    assert seen == [("read_bytes", path), *2 * [("parse_picture", None)]]
 
 
 def test_people_of_unknown_mask_are_scored_by_their_keypoints(tmp_path):
