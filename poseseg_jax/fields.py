@@ -3,7 +3,7 @@
 import difflib
 import numbers
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,14 +19,24 @@ def flat(config: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:
-    """Fields that differ between two configs: "group.field" -> "old -> new"."""
+class Change(NamedTuple):
+    """Two values of a field; said as "old -> new"."""
+
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        return f"{self.old!r} -> {self.new!r}"
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Change]:
+    """Fields that differ between two configs, by whole name; None where it has none."""
     before, after = flat(old), flat(new)
-    return {
-        name: f"{before.get(name)!r} -> {after.get(name)!r}"
+    changes = {
+        name: Change(before.get(name), after.get(name))
         for name in sorted({*before, *after})
-        if before.get(name) != after.get(name)
     }
+    return {name: one for name, one in changes.items() if one.old != one.new}
 
 
 def check_names(group: str, given: Iterable[str], expected: Iterable[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from poseseg_jax import layout
 from poseseg_jax.disk import full_disk_explained, is_full, write_whole
-from poseseg_jax.fields import differences
+from poseseg_jax.fields import Change, differences
 
 _log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ def _holder(lock: int) -> str:
     return said or "just starting"
 
 
-def allowed_changes(workdir: Path, config: Mapping[str, Any]) -> dict[str, str]:
+def allowed_changes(workdir: Path, config: Mapping[str, Any]) -> dict[str, Change]:
     """What differs between a run and a config with which it may go on, by field.
 
     Raises:
@@ -158,15 +158,15 @@ def allowed_changes(workdir: Path, config: Mapping[str, Any]) -> dict[str, str]:
     return changes
 
 
-def changes_nothing(name: str, change: str) -> bool:
+def changes_nothing(name: str, change: Change) -> bool:
     """Whether a finished run with this change of a field would be the same, surely."""
     is_moved_ancestor = name == "init.workdir" and _is_free(name, change)
     return is_moved_ancestor or name in ("data.num_workers", "data.prepared_dir")
 
 
-def _is_free(name: str, change: str) -> bool:
+def _is_free(name: str, change: Change) -> bool:
     """Whether a run may go on with this change of a field."""
-    if name == "init.workdir" and (change.startswith("'' ") or change.endswith(" ''")):
+    if name == "init.workdir" and not (change.old and change.new):
         return False  # an ancestor that comes or goes was not moved
     return name.startswith(_FREE)
 
@@ -191,7 +191,7 @@ def _last_logged(path: Path) -> int:
     return max(found)
 
 
-def keeps_scores(changes: Mapping[str, str]) -> bool:
+def keeps_scores(changes: Mapping[str, Change]) -> bool:
     """Whether a run with these changes would have been given the same scores."""
     return not any(name.startswith(_SCORED) for name in changes)
 

@@ -187,7 +187,7 @@ def test_a_field_of_no_group_is_one_like_all_others():
     config = load()
     assert parse({**config, "profile": True}).profile
     assert differences(config, {**config, "profile": True}) == {
-        "profile": "False -> True"
+        "profile": (False, True)
     }
     with pytest.raises(ValueError, match="'profil' in config; did you mean 'profile'"):
         parse({**config, "profil": True})

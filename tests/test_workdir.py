@@ -8,6 +8,7 @@ import pytest
 
 from configs import base
 from poseseg_jax.disk import NoRoom
+from poseseg_jax.fields import Change
 from poseseg_jax.workdir import (
     CONFIG_FILE,
     LOCK_FILE,
@@ -87,7 +88,7 @@ def test_where_the_data_lie_may_change_but_scores_are_asked_for_again(finished):
     changes = allowed_changes(finished, moved)
     assert changes.keys() == {"data.root", "data.num_workers"}
     assert not keeps_scores(changes)
-    assert keeps_scores({"data.num_workers": "1 -> 3"})
+    assert keeps_scores({"data.num_workers": Change(1, 3)})
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_an_ancestor_may_be_moved_but_neither_come_nor_go(tmp_path, old, new, mo
     (tmp_path / "checkpoints" / "7000").mkdir(parents=True)
     if moved:
         changes = allowed_changes(tmp_path, config(init={"workdir": new}))
-        assert changes == {"init.workdir": f"'{old}' -> '{new}'"}
+        assert changes == {"init.workdir": (old, new)}
         assert keeps_scores(changes)
         return
     with pytest.raises(ValueError, match=r"another config.*init.workdir"):
