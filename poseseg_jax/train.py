@@ -27,7 +27,7 @@ from poseseg_jax.workdir import (
     allowed_changes,
     claim,
     final_metrics,
-    keeps_scores,
+    needs_evaluation,
     occupied,
 )
 
@@ -117,7 +117,7 @@ def _finished(
     """The metrics of a run that has nothing left to do."""
     changes = allowed_changes(workdir, config)
     metrics = final_metrics(workdir, num_steps)
-    if metrics is None or not keeps_scores(changes):
+    if metrics is None or needs_evaluation(changes):
         return None
     claim(workdir, config)
     return metrics

@@ -36,9 +36,10 @@ _PLACES += ("data.val_annotations", "data.val_images", "data.download")
 _FREE += ("data.num_workers", "data.prepared_dir", *_PLACES)
 # An ancestor may be moved: a checkpoint says which step of it was used.
 _FREE += ("init.workdir",)
-# After a change of these, old scores may not be its own.
+# After a change of these, a run is evaluated again.
 _SCORED = ("eval", "decode", *_PLACES)
-# After a change of these only, they are: they say when, how fast, and what is drawn.
+# After a change of these only, its old scores are its own: they say when it is, how
+# fast, on which copy of the data, and what is drawn.
 _SCORED_ALIKE = ("eval.every_steps", "eval.batch_size", "eval.overlays", "eval.worst")
 _SCORED_ALIKE += _PLACES
 _AGAIN = "Make room, and give the same command again."
@@ -150,7 +151,7 @@ def allowed_changes(workdir: Path, config: Mapping[str, Any]) -> dict[str, Chang
             f"{num_steps}: no step is taken back. Give it {trained} or more, or take "
             "another --workdir."
         )
-    if lost and not (keeps_scores(changes) and final_metrics(workdir, num_steps)):
+    if lost and (needs_evaluation(changes) or not final_metrics(workdir, num_steps)):
         raise ValueError(
             f"{workdir} has learned for {lost} steps, and its checkpoints are gone. "
             f"Put {workdir / layout.CHECKPOINTS} back, or take another --workdir."
@@ -191,16 +192,19 @@ def _last_logged(path: Path) -> int:
     return max(found)
 
 
-def keeps_scores(changes: Mapping[str, Change]) -> bool:
-    """Whether a run with these changes would have been given the same scores."""
-    return not any(name.startswith(_SCORED) for name in changes)
+def needs_evaluation(changes: Mapping[str, Change]) -> bool:
+    """Whether a finished run with these changes is evaluated again.
+
+    That is so after some that change no score, too: they change what is drawn.
+    """
+    return any(name.startswith(_SCORED) for name in changes)
 
 
 def claim(workdir: Path, config: Mapping[str, Any]) -> None:
     """Writes the config into the workdir.
 
-    Scores that the new config would not have given are removed, also those by which a
-    checkpoint may be the best.
+    The metrics of a run that is evaluated again are removed; those of its checkpoints,
+    by which one may be the best, where the new config would not have given them.
 
     Raises:
       ValueError: as `allowed_changes` does.
@@ -209,7 +213,7 @@ def claim(workdir: Path, config: Mapping[str, Any]) -> None:
     changes = allowed_changes(workdir, config)
     for name, change in changes.items():
         _log.info("The run goes on with another %s: %s", name, change)
-    if not keeps_scores(changes):
+    if needs_evaluation(changes):
         (workdir / METRICS_FILE).unlink(missing_ok=True)
     again = [n for n in changes if n.startswith(_SCORED)]
     if not all(name.startswith(_SCORED_ALIKE) for name in again):

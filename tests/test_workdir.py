@@ -16,7 +16,7 @@ from poseseg_jax.workdir import (
     allowed_changes,
     claim,
     final_metrics,
-    keeps_scores,
+    needs_evaluation,
     occupied,
     read_metrics,
 )
@@ -69,6 +69,14 @@ def test_what_changes_no_score_keeps_them(finished, groups):
     assert final_metrics(finished, 7000)
 
 
+def test_what_is_only_drawn_otherwise_is_drawn_again(finished):
+    """Though no score will be another."""
+    changed = config(eval={"overlays": 3})
+    assert needs_evaluation(allowed_changes(finished, changed))
+    claim(finished, changed)
+    assert final_metrics(finished, 7000) is None
+
+
 def test_another_config_is_refused_by_field_and_changes_nothing(finished):
     before = (finished / CONFIG_FILE).read_text()
     with pytest.raises(ValueError, match=r"optim\.learning_rate: 0\.003 -> 0\.5"):
@@ -87,8 +95,8 @@ def test_where_the_data_lie_may_change_but_scores_are_asked_for_again(finished):
     moved = config(data={"root": "/elsewhere", "num_workers": 3})
     changes = allowed_changes(finished, moved)
     assert changes.keys() == {"data.root", "data.num_workers"}
-    assert not keeps_scores(changes)
-    assert keeps_scores({"data.num_workers": Change(1, 3)})
+    assert needs_evaluation(changes)
+    assert not needs_evaluation({"data.num_workers": Change(1, 3)})
 
 
 @pytest.mark.parametrize(
@@ -100,7 +108,7 @@ def test_an_ancestor_may_be_moved_but_neither_come_nor_go(tmp_path, old, new, mo
     if moved:
         changes = allowed_changes(tmp_path, config(init={"workdir": new}))
         assert changes == {"init.workdir": (old, new)}
-        assert keeps_scores(changes)
+        assert not needs_evaluation(changes)
         return
     with pytest.raises(ValueError, match=r"another config.*init.workdir"):
         allowed_changes(tmp_path, config(init={"workdir": new}))
