@@ -1,7 +1,9 @@
 """ConfigDict -> Settings: frozen, typed, and checked once, before anything is built.
 
-Below `train.py`, `evaluate.py` and `inference.py` nobody sees a config. Settings of a
-layer are defined in that layer; those of the run itself are defined here.
+A config is seen by those alone who take one from the command line (`main`, `train`,
+`data.inspect`), keep one in config.json (`workdir`, `inference`, `export`), or describe
+it (`pages.config_page`). Everybody else is given Settings. Those of a layer are defined
+in that layer; those of the run itself are defined here.
 """
 
 import dataclasses

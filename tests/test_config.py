@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 import pytest
 
 from configs import base
+from poseseg_jax import config as config_lib
 from poseseg_jax import inference, optim, train_step
 from poseseg_jax.config import InitSettings, OptimSettings, Settings, parse
 from poseseg_jax.data.settings import DataSettings
@@ -118,6 +120,20 @@ def abstract_batch(parsed: Settings) -> Batch:
         image_id=rows(dtype=jnp.int32),
         is_real=rows(dtype=jnp.bool_),
     )
+
+
+def test_who_sees_a_config_is_named():
+    """All but those who are about configs, whosever they are."""
+    package = Path(config_lib.__file__).parent
+    seen = {
+        ".".join(path.relative_to(package).with_suffix("").parts)
+        for path in package.rglob("*.py")
+        if re.search(
+            r"config: Mapping|config_flag\.given|CONFIG_FILE|get_config\(\S*\)\.",
+            path.read_text(),
+        )
+    } - {"config", "config_flag", "fields"}
+    assert set(re.findall(r"`([\w.]+)`", config_lib.__doc__ or "")) == seen
 
 
 def test_settings_are_frozen():
