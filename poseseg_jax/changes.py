@@ -4,9 +4,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from absl import flags
+
 from poseseg_jax import config
 from poseseg_jax.config import Settings
 from poseseg_jax.fields import as_kind, check_name, described
+
+flags.disclaim_key_flags()  # who calls `define_flags` has them, and lists them
 
 # What may be another after training.
 _CHANGEABLE = ("decode", "eval")
@@ -64,19 +68,37 @@ def read(words: Sequence[str]) -> dict[str, Any]:
     return changes
 
 
-def read_flags(
-    words: Sequence[str] | None, *, flip: bool | None, scales: str | None
-) -> dict[str, Any]:
-    """As `read`, of a command with --set and short names for what is set most.
+def define_flags() -> None:
+    """Defines what a command with a trained network takes: which, and how it is read.
 
-    Args:
-      words: of every --set.
-      flip: --flip; None where it is not given.
-      scales: --scales, as "0.8,1".
+    These are --step, of which `inference.read_step` knows, and for `read_flags` --set
+    with short names for what is set most.
     """
-    short = [] if flip is None else [f"eval.flip={flip}"]
-    short += [f"eval.scales={scales}"] if scales else []
-    return read([*(words or ()), *short])
+    flags.DEFINE_string(
+        "step", None, 'Checkpoint to use: its step, or "best"; default: the latest.'
+    )
+    flags.DEFINE_multi_string(
+        "set",
+        None,
+        "Another value for a field of `decode` or `eval` of the run's config, as "
+        "decode.snap_radius=10; as often as you like.",
+    )
+    flags.DEFINE_bool(
+        "flip", None, "See pictures mirrored, too. Short for --set=eval.flip=..."
+    )
+    flags.DEFINE_string(
+        "scales",
+        None,
+        "Sizes at which to see them, as 0.8,1. Short for --set=eval.scales=...",
+    )
+
+
+def read_flags() -> dict[str, Any]:
+    """What was given with the flags of `define_flags`; as of `read`."""
+    given = flags.FLAGS
+    short = [] if given.flip is None else [f"eval.flip={given.flip}"]
+    short += [f"eval.scales={given.scales}"] if given.scales else []
+    return read([*(given.set or ()), *short])
 
 
 def _value(name: str, kind: Any, text: str) -> Any:

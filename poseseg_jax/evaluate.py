@@ -234,7 +234,7 @@ def _use_every_core(workdir: Path, changes: Mapping[str, Any]) -> None:
 def _main(_) -> None:
     given = flags.FLAGS
     output = Path(given.output or given.workdir)
-    changes = changes_lib.read_flags(given.set, flip=given.flip, scales=given.scales)
+    changes = changes_lib.read_flags()
     _use_every_core(Path(given.workdir), changes)
     with full_disk_explained(output, "Make room, and give the same command again."):
         metrics = evaluate(
@@ -261,18 +261,8 @@ if __name__ == "__main__":
     )
     flags.DEFINE_string("images", None, "Folder with its pictures.")
     flags.DEFINE_string("output", None, "Where to write; default: the workdir.")
-    flags.DEFINE_string(
-        "step", None, 'Checkpoint to use: its step, or "best"; default: the latest.'
-    )
     flags.DEFINE_integer(
         "bootstrap", 0, "Draws of pictures for 95 % intervals of the scores; 0: none."
     )
-    flags.DEFINE_multi_string(
-        "set",
-        None,
-        "Another value for a field of `decode` or `eval` of the run's config, as "
-        "decode.snap_radius=10; as often as you like.",
-    )
-    flags.DEFINE_bool("flip", None, "Short for --set=eval.flip=...")
-    flags.DEFINE_string("scales", None, "Short for --set=eval.scales=..., as 0.8,1.")
+    changes_lib.define_flags()
     command.run(_main)

@@ -200,9 +200,7 @@ def _main(_) -> None:
     chosen: dict[str, Any] = {
         "step": read_step(given.step),
         "best": given.step == "best",
-        "changes": changes_lib.read_flags(
-            given.set, flip=given.flip, scales=given.scales
-        ),
+        "changes": changes_lib.read_flags(),
     }
     make = export_safetensors
     if given.format == "program":
@@ -222,17 +220,7 @@ if __name__ == "__main__":
     )
     flags.DEFINE_string("output", None, "The folder to write into.", required=True)
     flags.DEFINE_enum("format", "safetensors", FORMATS, "What to write.")
-    flags.DEFINE_string(
-        "step", None, 'Checkpoint to use: its step, or "best"; default: the latest.'
-    )
-    flags.DEFINE_multi_string(
-        "set",
-        None,
-        "Another value for a field of `decode` or `eval` of the run's config, as "
-        "eval.zoom=1.5; as often as you like.",
-    )
-    flags.DEFINE_bool("flip", None, "Short for --set=eval.flip=...")
-    flags.DEFINE_string("scales", None, "Short for --set=eval.scales=..., as 0.8,1.")
+    changes_lib.define_flags()
     flags.DEFINE_list(
         "platforms",
         None,

@@ -32,7 +32,7 @@ PROMISED = {
         "platforms",
     },
     "poseseg_jax.predict": {
-        *("workdir", "output", "step", "flip", "scales", "min_score"),
+        *("workdir", "output", "step", "flip", "scales", "set", "min_score"),
         *("draw", "max_side", "maps", "every", "batch_size", "square"),
     },
     "poseseg_jax.data.bias": {
