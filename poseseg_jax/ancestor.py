@@ -97,11 +97,6 @@ def at_step(settings: Settings, step: int) -> Settings:
     return dataclasses.replace(settings, init=init)
 
 
-def gives_parameters(settings: InitSettings) -> bool:
-    """Whether a run begins with parameters of an ancestor."""
-    return bool(settings.workdir) and settings.what != "nothing"
-
-
 def inherit(variables: Variables, *, settings: Settings) -> tuple[Variables, Report]:
     """Puts an ancestor's averaged parameters and statistics into a network.
 

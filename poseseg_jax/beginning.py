@@ -78,7 +78,7 @@ def take_over(state: TrainState, settings: Settings) -> TrainState:
             settings.model.pretrained, variables, settings=settings.model
         )
         _log.info("%s: %s", settings.model.pretrained, report)
-    elif ancestor.gives_parameters(settings.init):
+    elif settings.init.gives_parameters:
         variables, report = ancestor.inherit(variables, settings=settings)
         _log.info("Begins with %s.", report)
     else:

@@ -4,9 +4,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from absl import flags
+
 from poseseg_jax import config
 from poseseg_jax.config import Settings
-from poseseg_jax.fields import check_name
+from poseseg_jax.fields import as_kind, check_name, described
+
+flags.disclaim_key_flags()  # who calls `define_flags` has them, and lists them
 
 # What may be another after training.
 _CHANGEABLE = ("decode", "eval")
@@ -27,7 +31,7 @@ def with_changes(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     for name, value in changes.items():
         kind = _kind_of(name)
         group, field = name.split(".")
-        by_group[group][field] = _as_kind(name, kind, value)
+        by_group[group][field] = as_kind(name, kind, value)
     chosen: dict[str, Any] = {
         group: dataclasses.replace(getattr(settings, group), **fields)
         for group, fields in by_group.items()
@@ -64,19 +68,37 @@ def read(words: Sequence[str]) -> dict[str, Any]:
     return changes
 
 
-def read_flags(
-    words: Sequence[str] | None, *, flip: bool | None, scales: str | None
-) -> dict[str, Any]:
-    """As `read`, of a command with --set and short names for what is set most.
+def define_flags() -> None:
+    """Defines what a command with a trained network takes: which, and how it is read.
 
-    Args:
-      words: of every --set.
-      flip: --flip; None where it is not given.
-      scales: --scales, as "0.8,1".
+    These are --step, of which `inference.read_step` knows, and for `read_flags` --set
+    with short names for what is set most.
     """
-    short = [] if flip is None else [f"eval.flip={flip}"]
-    short += [f"eval.scales={scales}"] if scales else []
-    return read([*(words or ()), *short])
+    flags.DEFINE_string(
+        "step", None, 'Checkpoint to use: its step, or "best"; default: the latest.'
+    )
+    flags.DEFINE_multi_string(
+        "set",
+        None,
+        "Another value for a field of `decode` or `eval` of the run's config, as "
+        "decode.snap_radius=10; as often as you like.",
+    )
+    flags.DEFINE_bool(
+        "flip", None, "See pictures mirrored, too. Short for --set=eval.flip=..."
+    )
+    flags.DEFINE_string(
+        "scales",
+        None,
+        "Sizes at which to see them, as 0.8,1. Short for --set=eval.scales=...",
+    )
+
+
+def read_flags() -> dict[str, Any]:
+    """What was given with the flags of `define_flags`; as of `read`."""
+    given = flags.FLAGS
+    short = [] if given.flip is None else [f"eval.flip={given.flip}"]
+    short += [f"eval.scales={given.scales}"] if given.scales else []
+    return read([*(given.set or ()), *short])
 
 
 def _value(name: str, kind: Any, text: str) -> Any:
@@ -87,7 +109,7 @@ def _value(name: str, kind: Any, text: str) -> Any:
             return tuple(float(word) for word in text.split(","))
         return kind(text)
     except (KeyError, ValueError):
-        raise ValueError(f"{name} is {text!r}; expected {_described(kind)}") from None
+        raise ValueError(f"{name} is {text!r}; expected {described(kind)}") from None
 
 
 def _kind_of(name: str) -> Any:
@@ -106,25 +128,3 @@ def _kind_of(name: str) -> Any:
         )
     check_name(group, field, list(kinds))
     return kinds[field]
-
-
-def _described(kind: Any) -> str:
-    """What a value of a field's type looks like, for who gave another."""
-    return {
-        bool: "True or False",
-        int: "a whole number",
-        float: "a number",
-        tuple[float, ...]: "numbers, as 0.8,1",
-    }[kind]
-
-
-def _as_kind(name: str, kind: Any, value: Any) -> Any:
-    is_list = kind == tuple[float, ...]
-    items = value if is_list and isinstance(value, list | tuple) else [value]
-    # A bool is an int to Python, and an int is a number.
-    single = float if is_list else kind
-    fits = (int, float) if single is float else (single,)
-    if any(type(item) not in fits for item in items):
-        raise ValueError(f"{name} is {value!r}; expected {_described(kind)}")
-    items = tuple(single(item) for item in items)
-    return items if is_list else items[0]

@@ -1,7 +1,9 @@
 """ConfigDict -> Settings: frozen, typed, and checked once, before anything is built.
 
-Below `train.py`, `evaluate.py` and `inference.py` nobody sees a config. Settings of a
-layer are defined in that layer; those of the run itself are defined here.
+A config is seen by those alone who take one from the command line (`main`, `train`,
+`data.inspect`), keep one in config.json (`workdir`, `inference`, `export`), or describe
+it (`pages.config_page`). Everybody else is given Settings. Those of a layer are defined
+in that layer; those of the run itself are defined here.
 """
 
 import dataclasses
@@ -14,7 +16,7 @@ from poseseg_jax import checks, ranges
 from poseseg_jax.data.augment import AugmentSettings
 from poseseg_jax.data.settings import DataSettings
 from poseseg_jax.decode.settings import DecodeSettings
-from poseseg_jax.fields import check_names
+from poseseg_jax.fields import as_kind, check_names
 from poseseg_jax.geometry import check_side
 from poseseg_jax.losses import LossSettings
 from poseseg_jax.models import poseseg
@@ -50,6 +52,11 @@ class InitSettings:
     what: str
     step: int
     distill_weight: float
+
+    @property
+    def gives_parameters(self) -> bool:
+        """Whether a run begins with parameters of an ancestor."""
+        return bool(self.workdir) and self.what != "nothing"
 
 
 @dataclass(frozen=True)
@@ -109,13 +116,17 @@ class Settings:
         return max(cells, 1) * stride + 1
 
 
+def _kinds(settings: type) -> dict[str, Any]:
+    return {field.name: field.type for field in dataclasses.fields(settings)}
+
+
+_KINDS = _kinds(Settings)
 # The Settings of each group.
 GROUPS: dict[str, type] = {
-    field.name: field.type
-    for field in dataclasses.fields(Settings)
-    if dataclasses.is_dataclass(field.type)
-}  # type: ignore[assignment]
-_NAMES = tuple(field.name for field in dataclasses.fields(Settings))
+    name: kind
+    for name, kind in _KINDS.items()
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind)
+}
 
 
 def parse(config: Mapping[str, Any]) -> Settings:
@@ -124,28 +135,36 @@ def parse(config: Mapping[str, Any]) -> Settings:
     Raises:
       ValueError: naming the field, its value and what was expected.
     """
-    check_names("config", config, _NAMES)
-    groups: dict[str, dict[str, Any]] = {name: dict(config[name]) for name in GROUPS}
+    check_names("config", _named("the config", config), _KINDS)
+    groups = {name: _named(name, config[name]) for name in GROUPS}
     skeleton = groups["representation"].get("skeleton")
-    if skeleton not in SKELETONS:
+    if not isinstance(skeleton, str) or skeleton not in SKELETONS:
         raise ValueError(
             f"representation.skeleton is {skeleton!r}; there are {tuple(SKELETONS)}."
         )
     groups["representation"]["skeleton"] = SKELETONS[skeleton]
-    alone = {name: config[name] for name in _NAMES if name not in GROUPS}
     settings = Settings(
         **{name: _build(name, kind, groups[name]) for name, kind in GROUPS.items()},
-        **alone,
+        **{
+            name: as_kind(name, kind, config[name])
+            for name, kind in _KINDS.items()
+            if name not in GROUPS
+        },
     )
     check(settings)
     return settings
 
 
+def _named(what: str, values: Any) -> dict[str, Any]:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{what} is {values!r}; expected fields with their names.")
+    return dict(values)
+
+
 def _build(group: str, kind: type, values: dict[str, Any]):
-    names = [field.name for field in dataclasses.fields(kind)]
-    check_names(group, values, names)
-    # A tuple comes back from config.json as a list.
-    return kind(**{n: tuple(v) if type(v) is list else v for n, v in values.items()})
+    kinds = _kinds(kind)
+    check_names(group, values, kinds)
+    return kind(**{n: as_kind(f"{group}.{n}", kinds[n], v) for n, v in values.items()})
 
 
 def check(settings: Settings) -> None:
@@ -187,8 +206,7 @@ def check(settings: Settings) -> None:
 def _check_beginning(settings: Settings) -> None:
     """Of what the network begins with, and of what is to stay so."""
     init, pretrained = settings.init, settings.model.pretrained
-    inherits = init.workdir and init.what != "nothing"
-    if inherits and pretrained:
+    if init.gives_parameters and pretrained:
         raise ValueError(
             f"init.workdir {init.workdir} and model.pretrained {pretrained} both give "
             'the backbone; set one of them to "".'
@@ -198,7 +216,7 @@ def _check_beginning(settings: Settings) -> None:
         "optim.freeze_stages": settings.optim.freeze_stages > 0,
     }
     for name in (name for name, is_kept in kept.items() if is_kept):
-        if not inherits and not pretrained:
+        if not init.gives_parameters and not pretrained:
             raise ValueError(
                 f"{name} is {_value_of(settings, name)!r}, but neither "
                 "model.pretrained nor init.workdir gives the backbone values that are "
@@ -209,7 +227,7 @@ def _check_beginning(settings: Settings) -> None:
             f"init.step is {init.step} and init.distill_weight {init.distill_weight}, "
             "but init.workdir names no ancestor."
         )
-    if init.workdir and not inherits and not init.distill_weight:
+    if init.workdir and not init.gives_parameters and not init.distill_weight:
         raise ValueError(
             f'init.workdir is {init.workdir}, but with init.what "nothing" and '
             "init.distill_weight 0 nothing comes from it."

@@ -9,7 +9,6 @@ that only lists pictures, as of COCO's test sets, gets results and no scores.
 """
 
 import itertools
-import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from poseseg_jax import averaging, command, devices, hosts, inference
+from poseseg_jax import averaging, command, devices, hosts, inference, layout
 from poseseg_jax import changes as changes_lib
 from poseseg_jax.coco import bootstrap, results
 from poseseg_jax.coco.results import Results
@@ -32,7 +31,7 @@ from poseseg_jax.inference import Detect, Variables
 from poseseg_jax.judging import Scores, caption, judge, read_intervals, report, write
 from poseseg_jax.released import is_released
 from poseseg_jax.structs import Batch, Instances
-from poseseg_jax.workdir import METRICS_FILE
+from poseseg_jax.workdir import read_metrics
 
 _log = logging.getLogger("poseseg_jax.evaluate")  # __name__ is __main__ for a command
 
@@ -120,7 +119,8 @@ def evaluate(
     Args:
       workdir: of the training run, or a folder that `poseseg_jax.export` made.
       annotations, images: another split; both or neither.
-      output: where the files go; None: into the workdir of a run.
+      output: where the files go, which is no other run's workdir; None: into the
+        workdir of a run.
       step: of the checkpoint; None: the latest.
       best: whether to take instead the one with the best keypoints AP in the run.
       resamples: draws of the bootstrap; 0: no intervals.
@@ -131,36 +131,37 @@ def evaluate(
       The metrics, as in metrics.json.
 
     Raises:
-      ValueError: if the workdir cannot be used, for data that are broken, or for a
-        batch that does not divide over the devices.
+      ValueError: if the workdir or the output cannot be used, for data that are
+        broken, or for a batch that does not divide over the devices.
     """
-    if (annotations is None) != (images is None):
-        raise ValueError("Give --annotations and --images together, or neither.")
-    if resamples < 0:
-        raise ValueError(f"--bootstrap is {resamples}; expected draws, 0 or more.")
+    _check_asked(annotations, images, resamples)
     output = _place(workdir, output)
     trained = inference.restore(workdir, step=step, best=best)
     settings = changes_lib.with_changes(trained.settings, changes or {})
     devices.check_split("eval", settings.eval.batch_size)
     _log.info("Evaluating step %d of %s", trained.step, workdir)
     _log.info("Devices: %d", jax.device_count())
+    is_own = annotations is None and settings == trained.settings and output == workdir
+    of_training = _of_training(workdir, trained.step) if is_own else {}
     prepared = _prepare(settings, annotations, images)
     start = time.monotonic()
     found, ms_per_image = _find(trained.variables, prepared, settings)
     seconds = time.monotonic() - start
     judged = judge(found, prepared.val_annotations)
-    metrics = judged.scores | {
-        "eval/step": trained.step,
-        "eval/images": len(prepared.val),
-        "eval/views": len(_views(settings)),
-        "eval/seconds": round(seconds, 3),
-        "eval/ms_per_image": ms_per_image,
-    }
+    metrics = (
+        judged.scores
+        | of_training
+        | {
+            "eval/step": trained.step,
+            "eval/images": len(prepared.val),
+            "eval/views": len(_views(settings)),
+            "eval/seconds": round(seconds, 3),
+            "eval/ms_per_image": ms_per_image,
+        }
+    )
     intervals = None
     if resamples and judged.matches:
         intervals = bootstrap.intervals(judged.matches, resamples=resamples)
-    if annotations is None and settings == trained.settings:
-        metrics |= _of_training(output / METRICS_FILE, trained.step)
     write(output, judged, metrics, prepared, settings, intervals=intervals)
     _log.info("%d pictures in %.0f s; files in %s", len(prepared.val), seconds, output)
     if not judged.matches:
@@ -168,14 +169,28 @@ def evaluate(
     return metrics
 
 
+def _check_asked(annotations: Path | None, images: Path | None, resamples: int) -> None:
+    if (annotations is None) != (images is None):
+        raise ValueError("Give --annotations and --images together, or neither.")
+    if resamples < 0:
+        raise ValueError(f"--bootstrap is {resamples}; expected draws, 0 or more.")
+
+
 def _place(workdir: Path, output: Path | None) -> Path:
-    """Where the files go."""
+    """Where the files go: the workdir itself, or a folder that is nobody's workdir."""
     if output is None and is_released(workdir):
         raise ValueError(
             f"{workdir} holds a network to give away, and is left as it is: say where "
             "the scores go, with --output."
         )
-    return output or workdir
+    if output is None or output.resolve() == workdir.resolve():
+        return workdir
+    if (output / layout.CHECKPOINTS).is_dir():
+        raise ValueError(
+            f"{output} is the workdir of another run, whose scores are its own; take "
+            "another --output."
+        )
+    return output
 
 
 def _find(
@@ -202,9 +217,9 @@ def _views(settings: Settings) -> tuple[averaging.View, ...]:
     return averaging.views_of(settings.eval.scales, flip=settings.eval.flip)
 
 
-def _of_training(path: Path, step: int) -> Scores:
+def _of_training(workdir: Path, step: int) -> Scores:
     """What training wrote of itself into the metrics, if they are of that step."""
-    metrics = json.loads(path.read_text()) if path.exists() else {}
+    metrics = read_metrics(workdir)
     if metrics.get("train/steps") != step:
         return {}
     return {key: metrics[key] for key in metrics if key.startswith("train/")}
@@ -219,7 +234,7 @@ def _use_every_core(workdir: Path, changes: Mapping[str, Any]) -> None:
 def _main(_) -> None:
     given = flags.FLAGS
     output = Path(given.output or given.workdir)
-    changes = changes_lib.read_flags(given.set, flip=given.flip, scales=given.scales)
+    changes = changes_lib.read_flags()
     _use_every_core(Path(given.workdir), changes)
     with full_disk_explained(output, "Make room, and give the same command again."):
         metrics = evaluate(
@@ -246,18 +261,8 @@ if __name__ == "__main__":
     )
     flags.DEFINE_string("images", None, "Folder with its pictures.")
     flags.DEFINE_string("output", None, "Where to write; default: the workdir.")
-    flags.DEFINE_string(
-        "step", None, 'Checkpoint to use: its step, or "best"; default: the latest.'
-    )
     flags.DEFINE_integer(
         "bootstrap", 0, "Draws of pictures for 95 % intervals of the scores; 0: none."
     )
-    flags.DEFINE_multi_string(
-        "set",
-        None,
-        "Another value for a field of `decode` or `eval` of the run's config, as "
-        "decode.snap_radius=10; as often as you like.",
-    )
-    flags.DEFINE_bool("flip", None, "Short for --set=eval.flip=...")
-    flags.DEFINE_string("scales", None, "Short for --set=eval.scales=..., as 0.8,1.")
+    changes_lib.define_flags()
     command.run(_main)

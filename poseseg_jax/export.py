@@ -26,7 +26,7 @@ from poseseg_jax.disk import full_disk_explained, write_whole
 from poseseg_jax.inference import Trained, read_step
 from poseseg_jax.released import Origin
 from poseseg_jax.skeleton import KEYPOINT_NAMES
-from poseseg_jax.workdir import CONFIG_FILE, METRICS_FILE
+from poseseg_jax.workdir import CONFIG_FILE
 
 _log = logging.getLogger("poseseg_jax.export")  # __name__ is __main__ for a command
 
@@ -34,7 +34,7 @@ PROGRAM_FILE, ABOUT_FILE = "program.jax", "program.json"
 FORMATS = ("safetensors", "program")
 PLATFORMS = ("cpu", "cuda")
 _ALL_PLATFORMS = ("cpu", "cuda", "rocm", "tpu")  # JAX takes any word
-# What is quoted of a metrics.json: not what it says by crowding.
+# What is quoted of the scores: not those by crowding.
 _QUOTED = ("keypoints/", "segm/")
 
 
@@ -146,11 +146,20 @@ def _origin(workdir: Path, step: int, *, is_changed: bool) -> Origin:
     if released.is_released(workdir):
         scores = released.read_origin(workdir).scores
     else:
-        path = workdir / METRICS_FILE
-        metrics = json.loads(path.read_text()) if path.exists() else {}
-        is_ours = step in (metrics.get("train/steps"), metrics.get("eval/step"))
-        scores = {k: v for k, v in metrics.items() if is_ours and k.startswith(_QUOTED)}
+        scores = _own_scores(workdir, step)
     return Origin(step, poseseg_jax.__version__, {} if is_changed else scores)
+
+
+def _own_scores(workdir: Path, step: int) -> dict[str, float | None]:
+    """What the run scored at a step.
+
+    The checkpoint says so, which nobody but the run writes: metrics.json may be of
+    another split, or of another decoder.
+    """
+    checkpoint = workdir / layout.CHECKPOINTS / str(step)
+    path = checkpoint / layout.METRICS_OF_CHECKPOINT
+    metrics = json.loads(path.read_text()) if path.exists() else {}
+    return {k: v for k, v in metrics.items() if k.startswith(_QUOTED)}
 
 
 def _about(
@@ -189,13 +198,15 @@ def _main(_) -> None:
     chosen: dict[str, Any] = {
         "step": read_step(given.step),
         "best": given.step == "best",
-        "changes": changes_lib.read_flags(
-            given.set, flip=given.flip, scales=given.scales
-        ),
+        "changes": changes_lib.read_flags(),
     }
     make = export_safetensors
     if given.format == "program":
-        make, chosen["platforms"] = export_program, given.platforms
+        make = export_program
+        if given.platforms is not None:
+            chosen["platforms"] = given.platforms
+    elif given.platforms is not None:
+        raise ValueError("--platforms is of a program: give --format=program, too.")
     with full_disk_explained(output, "Make room, and give the same command again."):
         path = make(Path(given.workdir), output, **chosen)
     _log.info("%s, %.1f MB, and what it is beside it", path, path.stat().st_size / 1e6)
@@ -207,16 +218,10 @@ if __name__ == "__main__":
     )
     flags.DEFINE_string("output", None, "The folder to write into.", required=True)
     flags.DEFINE_enum("format", "safetensors", FORMATS, "What to write.")
-    flags.DEFINE_string(
-        "step", None, 'Checkpoint to use: its step, or "best"; default: the latest.'
-    )
-    flags.DEFINE_multi_string(
-        "set",
+    changes_lib.define_flags()
+    flags.DEFINE_list(
+        "platforms",
         None,
-        "Another value for a field of `decode` or `eval` of the run's config, as "
-        "eval.zoom=1.5; as often as you like.",
+        f"On which a program can run; default: {','.join(PLATFORMS)}.",
     )
-    flags.DEFINE_bool("flip", None, "Short for --set=eval.flip=...")
-    flags.DEFINE_string("scales", None, "Short for --set=eval.scales=..., as 0.8,1.")
-    flags.DEFINE_list("platforms", list(PLATFORMS), "On which the program can run.")
     command.run(_main)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from poseseg_jax import exhibits, visualize
 from poseseg_jax.coco import crowding, per_picture, results, scoring
-from poseseg_jax.coco.annotations import is_labelled
+from poseseg_jax.coco.annotations import read_document
 from poseseg_jax.coco.bootstrap import Interval, Intervals
 from poseseg_jax.coco.results import Results
-from poseseg_jax.coco.scoring import TASKS, Matches
+from poseseg_jax.coco.scoring import TASKS, Matches, Truth
 from poseseg_jax.config import Settings
 from poseseg_jax.data.prepared import Prepared
 from poseseg_jax.disk import write_whole
@@ -42,9 +42,10 @@ def judge(found: Results, annotations: Path) -> Judged:
 
     Without annotations in the file, every score is None.
     """
-    if not is_labelled(annotations):
+    document = read_document(annotations, need_labels=False)
+    if "annotations" not in document:
         return Judged(found, (), dict.fromkeys(scoring.keys() + crowding.keys()))
-    matches = _match(found, annotations)
+    matches = _match(found, scoring.check_truth(document, source=str(annotations)))
     scores: Scores = {}
     for one in matches:
         scores |= scoring.summarize(one)
@@ -53,9 +54,9 @@ def judge(found: Results, annotations: Path) -> Judged:
     return Judged(found, matches, scores)
 
 
-def _match(found: Results, annotations: Path) -> tuple[Matches, ...]:
+def _match(found: Results, truth: Truth) -> tuple[Matches, ...]:
     return tuple(
-        scoring.match(getattr(found, task), annotations, task) for task in TASKS
+        scoring.match_truth(getattr(found, task), truth, task) for task in TASKS
     )
 
 
@@ -73,7 +74,7 @@ def read_matches(output: Path, annotations: Path) -> tuple[Matches, ...]:
       ValueError: for files that cannot be read, or are of other pictures.
     """
     found = [results.read_json(output / _results_file(task)) for task in TASKS]
-    return _match(Results(*found), annotations)
+    return _match(Results(*found), scoring.read_truth(annotations))
 
 
 def write(
@@ -196,11 +197,22 @@ def report(metrics: Scores, intervals: Intervals | None = None) -> str:
 
 
 def read_intervals(output: Path) -> Intervals | None:
-    """The intervals of an evaluation; None if none were asked for."""
+    """The intervals of an evaluation; None if none were asked for.
+
+    Raises:
+      ValueError: naming the file, if it cannot be read.
+    """
     path = output / INTERVALS_FILE
     if not path.exists():
         return None
-    content = json.loads(path.read_text())
-    found = content.pop("by_key")
-    by_key = {key: Interval(**ends) if ends else None for key, ends in found.items()}
-    return Intervals(**content, by_key=by_key)
+    try:
+        content = json.loads(path.read_bytes())
+        by_key = {
+            key: Interval(**ends) if ends else None
+            for key, ends in content.pop("by_key").items()
+        }
+        return Intervals(**content, by_key=by_key)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error!r}). Evaluate again, with --bootstrap."
+        ) from None

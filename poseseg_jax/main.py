@@ -31,7 +31,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Where the run is kept.", requir
 
 def _main(_) -> None:
     # Loader processes import this module again; they need none of the below.
-    from poseseg_jax import devices, hosts, judging, train
+    from poseseg_jax import hosts, judging, train
 
     config = config_flag.given()
     try:
@@ -40,9 +40,7 @@ def _main(_) -> None:
             hosts.join(address, _NUM_PROCESSES.value, _PROCESS_ID.value)
             command.speak(quietly=not hosts.is_first())
         else:
-            part = config["train"]["batch_size"]
-            part //= max(config["optim"]["accumulate_steps"], 1)
-            devices.use_every_core(part, config["eval"]["batch_size"])
+            train.use_every_core(config)
         with hosts.leaving_at_once():
             metrics = train.run(config, Path(_WORKDIR.value))
     except train.Interrupted as stop:

@@ -105,10 +105,6 @@ def find_inputs(
     return inputs, wrong
 
 
-def _scales(text: str | None) -> tuple[float, ...] | None:
-    return changes.read([f"eval.scales={text}"])["eval.scales"] if text else None
-
-
 def _main(words: list[str]) -> None:
     given = flags.FLAGS
     output = Path(given.output)
@@ -127,8 +123,7 @@ def _main(words: list[str]) -> None:
         BOX if given.workdir is None else given.workdir,
         step=read_step(given.step),
         best=given.step == "best",
-        flip=given.flip,
-        scales=_scales(given.scales),
+        changes=changes.read_flags(),
         min_score=given.min_score,
         batch_size=given.batch_size,
         square=given.square,
@@ -161,13 +156,7 @@ if __name__ == "__main__":
         "which knows drawn people only.",
     )
     flags.DEFINE_string("output", None, "The folder to write into.", required=True)
-    flags.DEFINE_string(
-        "step", None, 'Checkpoint to use: its step, or "best"; default: the latest.'
-    )
-    flags.DEFINE_bool("flip", None, "See pictures mirrored too; default: eval.flip.")
-    flags.DEFINE_string(
-        "scales", None, "Sizes at which to see them, as 0.8,1; default: eval.scales."
-    )
+    changes.define_flags()
     flags.DEFINE_float("min_score", MIN_SCORE, "People with less are left out.")
     flags.DEFINE_list("draw", list(DRAWINGS), f"Some of {','.join(DRAWINGS)}, or none.")
     flags.DEFINE_integer(

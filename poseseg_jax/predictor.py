@@ -5,7 +5,7 @@ people = predictor("photo.jpg")
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -93,7 +93,8 @@ class Predictor:
         step: int | None = None,
         best: bool = False,
         flip: bool | None = None,
-        scales: Sequence[float] | None = None,
+        scales: Sequence[float] | Float[np.ndarray, " n"] | None = None,
+        changes: Mapping[str, Any] | None = None,
         min_score: float = MIN_SCORE,
         batch_size: int | None = None,
         square: bool = False,
@@ -106,17 +107,22 @@ class Predictor:
           step: of the checkpoint; None: the latest.
           best: whether to take instead the one with the best keypoints AP in the run.
           flip, scales: as in `eval` of the config; None: the run's own.
+          changes: other values for fields of `decode` and `eval` by name, as
+            {"decode.snap_radius": 10.0}.
           min_score, batch_size, square: as above.
 
         Raises:
-          ValueError: naming the workdir, if it cannot be used; for numbers that make no
-            sense.
+          ValueError: naming the workdir, if it cannot be used; for fields and numbers
+            that make no sense, or that are given twice.
         """
-        trained = inference.restore(Path(workdir), step=step, best=best)
-        changes: dict[str, Any] = {} if flip is None else {"eval.flip": flip}
+        short: dict[str, Any] = {} if flip is None else {"eval.flip": flip}
         if scales is not None:
-            changes["eval.scales"] = tuple(scales)
-        settings = with_changes(trained.settings, changes)
+            short["eval.scales"] = tuple(scales)
+        changes = changes or {}
+        if twice := sorted(short.keys() & changes.keys()):
+            raise ValueError(f"{twice[0]} is given twice: in changes, and beside them.")
+        trained = inference.restore(Path(workdir), step=step, best=best)
+        settings = with_changes(trained.settings, {**changes, **short})
         return cls(
             Trained(settings, trained.variables, trained.step),
             min_score=min_score,

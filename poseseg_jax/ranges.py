@@ -88,8 +88,7 @@ def check_values(value_of: Callable[[str], Any]) -> None:
                 f"{name} is {value_of(name)}; it must be at least {smallest}."
             )
     scales = value_of("eval.scales")
-    numbers = [s for s in scales if isinstance(s, int | float) and 0.1 <= s < 100]
-    if not scales or len(numbers) < len(scales):
+    if not scales or not all(0.1 <= scale < 100 for scale in scales):
         raise ValueError(
             f"eval.scales is {scales}; it must name one scale or more, 0.1 to 100."
         )

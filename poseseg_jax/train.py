@@ -27,15 +27,26 @@ from poseseg_jax.workdir import (
     allowed_changes,
     claim,
     final_metrics,
-    keeps_scores,
+    needs_evaluation,
     occupied,
 )
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["Interrupted", "run"]
+__all__ = ["Interrupted", "run", "use_every_core"]
 
 Scores = judging.Scores
+
+
+def use_every_core(config: Mapping[str, Any]) -> None:
+    """Makes a CPU the devices that suit a run of this config alone; see devices.py.
+
+    Raises:
+      ValueError: for a config that makes no sense.
+    """
+    settings = config_lib.parse(config)
+    part = settings.train.batch_size // settings.optim.accumulate_steps
+    devices.use_every_core(part, settings.eval.batch_size)
 
 
 def run(config: Mapping[str, Any], workdir: Path) -> Scores:
@@ -106,7 +117,7 @@ def _finished(
     """The metrics of a run that has nothing left to do."""
     changes = allowed_changes(workdir, config)
     metrics = final_metrics(workdir, num_steps)
-    if metrics is None or not keeps_scores(changes):
+    if metrics is None or needs_evaluation(changes):
         return None
     claim(workdir, config)
     return metrics

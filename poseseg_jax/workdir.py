@@ -12,7 +12,7 @@ from typing import Any
 
 from poseseg_jax import layout
 from poseseg_jax.disk import full_disk_explained, is_full, write_whole
-from poseseg_jax.fields import differences
+from poseseg_jax.fields import Change, differences
 
 _log = logging.getLogger(__name__)
 
@@ -36,9 +36,10 @@ _PLACES += ("data.val_annotations", "data.val_images", "data.download")
 _FREE += ("data.num_workers", "data.prepared_dir", *_PLACES)
 # An ancestor may be moved: a checkpoint says which step of it was used.
 _FREE += ("init.workdir",)
-# After a change of these, old scores may not be its own.
+# After a change of these, a run is evaluated again.
 _SCORED = ("eval", "decode", *_PLACES)
-# After a change of these only, they are: they say when, how fast, and what is drawn.
+# After a change of these only, its old scores are its own: they say when it is, how
+# fast, on which copy of the data, and what is drawn.
 _SCORED_ALIKE = ("eval.every_steps", "eval.batch_size", "eval.overlays", "eval.worst")
 _SCORED_ALIKE += _PLACES
 _AGAIN = "Make room, and give the same command again."
@@ -120,7 +121,7 @@ def _holder(lock: int) -> str:
     return said or "just starting"
 
 
-def allowed_changes(workdir: Path, config: Mapping[str, Any]) -> dict[str, str]:
+def allowed_changes(workdir: Path, config: Mapping[str, Any]) -> dict[str, Change]:
     """What differs between a run and a config with which it may go on, by field.
 
     Raises:
@@ -150,7 +151,7 @@ def allowed_changes(workdir: Path, config: Mapping[str, Any]) -> dict[str, str]:
             f"{num_steps}: no step is taken back. Give it {trained} or more, or take "
             "another --workdir."
         )
-    if lost and not (keeps_scores(changes) and final_metrics(workdir, num_steps)):
+    if lost and (needs_evaluation(changes) or not final_metrics(workdir, num_steps)):
         raise ValueError(
             f"{workdir} has learned for {lost} steps, and its checkpoints are gone. "
             f"Put {workdir / layout.CHECKPOINTS} back, or take another --workdir."
@@ -158,15 +159,15 @@ def allowed_changes(workdir: Path, config: Mapping[str, Any]) -> dict[str, str]:
     return changes
 
 
-def changes_nothing(name: str, change: str) -> bool:
+def changes_nothing(name: str, change: Change) -> bool:
     """Whether a finished run with this change of a field would be the same, surely."""
     is_moved_ancestor = name == "init.workdir" and _is_free(name, change)
     return is_moved_ancestor or name in ("data.num_workers", "data.prepared_dir")
 
 
-def _is_free(name: str, change: str) -> bool:
+def _is_free(name: str, change: Change) -> bool:
     """Whether a run may go on with this change of a field."""
-    if name == "init.workdir" and (change.startswith("'' ") or change.endswith(" ''")):
+    if name == "init.workdir" and not (change.old and change.new):
         return False  # an ancestor that comes or goes was not moved
     return name.startswith(_FREE)
 
@@ -176,8 +177,7 @@ def _steps_lost(workdir: Path, config: Mapping[str, Any]) -> int:
 
     A line of the very step of the first save may be written, and the save not be done.
     """
-    path = workdir / METRICS_FILE
-    metrics = _read(path) if path.exists() else {}
+    metrics = read_metrics(workdir)
     logged = _last_logged(workdir / layout.LOG)
     logged = logged if logged > config["checkpoint"]["every_steps"] else 0
     return max(metrics.get("train/steps", 0), metrics.get("eval/step", 0), logged)
@@ -192,16 +192,19 @@ def _last_logged(path: Path) -> int:
     return max(found)
 
 
-def keeps_scores(changes: Mapping[str, str]) -> bool:
-    """Whether a run with these changes would have been given the same scores."""
-    return not any(name.startswith(_SCORED) for name in changes)
+def needs_evaluation(changes: Mapping[str, Change]) -> bool:
+    """Whether a finished run with these changes is evaluated again.
+
+    That is so after some that change no score, too: they change what is drawn.
+    """
+    return any(name.startswith(_SCORED) for name in changes)
 
 
 def claim(workdir: Path, config: Mapping[str, Any]) -> None:
     """Writes the config into the workdir.
 
-    Scores that the new config would not have given are removed, also those by which a
-    checkpoint may be the best.
+    The metrics of a run that is evaluated again are removed; those of its checkpoints,
+    by which one may be the best, where the new config would not have given them.
 
     Raises:
       ValueError: as `allowed_changes` does.
@@ -210,7 +213,7 @@ def claim(workdir: Path, config: Mapping[str, Any]) -> None:
     changes = allowed_changes(workdir, config)
     for name, change in changes.items():
         _log.info("The run goes on with another %s: %s", name, change)
-    if not keeps_scores(changes):
+    if needs_evaluation(changes):
         (workdir / METRICS_FILE).unlink(missing_ok=True)
     again = [n for n in changes if n.startswith(_SCORED)]
     if not all(name.startswith(_SCORED_ALIKE) for name in again):
@@ -224,18 +227,34 @@ def final_metrics(workdir: Path, num_steps: int) -> dict[str, float | None] | No
     """The metrics of a run's end after `num_steps` or more; None before.
 
     Raises:
-      ValueError: if there is a metrics.json that cannot be read.
+      ValueError: as of `read_metrics`.
     """
-    path = workdir / METRICS_FILE
-    metrics = _read(path) if path.exists() else {}
+    metrics = read_metrics(workdir)
     # Absent also where something else than the run's own end was evaluated since.
     return metrics if metrics.get("train/steps", 0) >= num_steps else None
 
 
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """What metrics.json says; {} where there is none.
+
+    Args:
+      folder: a workdir, or where an evaluation has written.
+
+    Raises:
+      ValueError: naming the file, if it cannot be read.
+    """
+    path = folder / METRICS_FILE
+    return _read(path) if path.exists() else {}
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_bytes())
+        found = json.loads(path.read_bytes())
+        if not isinstance(found, dict):
+            raise ValueError(f"it holds {found!r:.60}")
+        return found
     except ValueError as error:
         raise ValueError(
-            f"{path} cannot be read ({error}). Remove it, and the run goes on."
+            f"{path} cannot be read ({error}). Remove it, and give the same command "
+            "again."
         ) from None

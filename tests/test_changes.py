@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from configs import base
@@ -21,6 +22,26 @@ def test_decoder_and_evaluation_can_be_given_other_values_and_are_checked():
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("eval.scales", tuple(np.linspace(0.5, 1, 3)), (0.5, 0.75, 1.0)),
+        ("eval.scales", np.array([0.5, 1], np.float32), (0.5, 1.0)),
+        ("eval.scales", np.array([1, 2]), (1.0, 2.0)),
+        ("decode.snap_radius", np.float32(2.5), 2.5),
+        ("decode.snap_radius", np.int64(2), 2.0),
+        ("eval.batch_size", np.int32(4), 4),
+    ],
+)
+def test_numbers_of_numpy_are_numbers(name, value, expected):
+    changed = changes.with_changes(SETTINGS, {name: value})
+    group, field = name.split(".")
+    found = getattr(getattr(changed, group), field)
+    assert found == expected
+    flat = found if isinstance(found, tuple) else (found,)
+    assert {type(one) for one in flat} <= {int, float}
+
+
+@pytest.mark.parametrize(
     ("name", "value", "message"),
     [
         ("eval.worst", -1, r"eval\.worst is -1"),
@@ -36,6 +57,9 @@ def test_decoder_and_evaluation_can_be_given_other_values_and_are_checked():
         ("eval.batch_size", True, "eval.batch_size is True; expected a whole number"),
         ("eval.batch_size", 2.5, "eval.batch_size is 2.5; expected a whole number"),
         ("decode.snap_radius", "10", "decode.snap_radius is '10'; expected a number"),
+        ("decode.snap_radius", np.bool_(True), "snap_radius is .*; expected a number"),
+        ("eval.batch_size", np.float64(4), "batch_size is .*; expected a whole number"),
+        ("eval.scales", np.ones((2, 2)), "eval.scales is .*; expected numbers"),
         ("decode.snap_radius", float("nan"), "decode.snap_radius is nan"),
         ("eval.scales", (1.0, "2"), "eval.scales is .*; expected numbers, as 0.8,1"),
     ],

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import jax.numpy as jnp
 import pytest
 
 from configs import base
+from poseseg_jax import config as config_lib
 from poseseg_jax import inference, optim, train_step
-from poseseg_jax.config import OptimSettings, Settings, parse
+from poseseg_jax.config import InitSettings, OptimSettings, Settings, parse
 from poseseg_jax.data.settings import DataSettings
-from poseseg_jax.fields import differences
+from poseseg_jax.fields import differences, flat
 from poseseg_jax.losses import TERMS
 from poseseg_jax.models.stages import stage_of
 from poseseg_jax.skeleton import NUM_KEYPOINTS, SKELETONS
@@ -120,6 +122,20 @@ def abstract_batch(parsed: Settings) -> Batch:
     )
 
 
+def test_who_sees_a_config_is_named():
+    """All but those who are about configs, whosever they are."""
+    package = Path(config_lib.__file__).parent
+    seen = {
+        ".".join(path.relative_to(package).with_suffix("").parts)
+        for path in package.rglob("*.py")
+        if re.search(
+            r"config: Mapping|config_flag\.given|CONFIG_FILE|get_config\(\S*\)\.",
+            path.read_text(),
+        )
+    } - {"config", "config_flag", "fields"}
+    assert set(re.findall(r"`([\w.]+)`", config_lib.__doc__ or "")) == seen
+
+
 def test_settings_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(settings().train, "seed", 1)  # noqa: B010
@@ -187,7 +203,7 @@ def test_a_field_of_no_group_is_one_like_all_others():
     config = load()
     assert parse({**config, "profile": True}).profile
     assert differences(config, {**config, "profile": True}) == {
-        "profile": "False -> True"
+        "profile": (False, True)
     }
     with pytest.raises(ValueError, match="'profil' in config; did you mean 'profile'"):
         parse({**config, "profil": True})
@@ -252,7 +268,7 @@ NAN, INF = float("nan"), float("inf")
         ("decode__peaks_per_anchor", 0, "decode.peaks_per_anchor is 0"),
         ("decode__suppression_radius", -1.0, "decode.suppression_radius is -1.0"),
         ("decode__peak_threshold", 0.0, "decode.peak_threshold is 0.0; .* 1e-06"),
-        ("decode__found_threshold", 0, "decode.found_threshold is 0; .* 1e-06"),
+        ("decode__found_threshold", 0, "decode.found_threshold is 0.0; .* 1e-06"),
         (
             "decode__center_radius_min",
             11.0,
@@ -278,6 +294,49 @@ def test_nonsense_is_refused_with_field_value_and_what_was_expected(
 ):
     with pytest.raises(ValueError, match=expected):
         settings(**{field: value})
+
+
+@pytest.mark.parametrize("name", flat(load()))
+def test_a_value_of_another_type_is_refused_by_name(name):
+    config = load()
+    group, _, field = name.rpartition(".")
+    (config[group] if group else config)[field] = {}
+    with pytest.raises(ValueError, match=f"{name} is {{}}; (expected|there are)"):
+        parse(config)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("train__num_steps", "7000", "train.num_steps is '7000'; .* a whole number"),
+        ("train__num_steps", 7e3, "train.num_steps is 7000.0; .* a whole number"),
+        ("train__seed", True, "train.seed is True; expected a whole number"),
+        ("eval__flip", "no", "eval.flip is 'no'; expected True or False"),
+        ("eval__flip", 0, "eval.flip is 0; expected True or False"),
+        ("eval__scales", "1", "eval.scales is '1'; expected numbers, as 0.8,1"),
+        ("eval__scales", [1, None], r"eval.scales is \[1, None\]; expected numbers"),
+        ("optim__learning_rate", "1e-3", "learning_rate is '1e-3'; expected a number"),
+        ("data__root", None, "data.root is None; expected a text"),
+        ("representation__skeleton", ["tree"], r"\['tree'\]; there are .*'tree'"),
+    ],
+)
+def test_what_only_looks_like_a_value_of_its_type_is_refused(field, value, expected):
+    with pytest.raises(ValueError, match=expected):
+        settings(**{field: value})
+
+
+def test_a_group_without_fields_is_refused():
+    with pytest.raises(ValueError, match="train is 7; expected fields"):
+        parse({**load(), "train": 7})
+
+
+def test_a_whole_number_will_do_for_a_number_and_a_list_for_a_tuple():
+    parsed = settings(loss__mid=1, eval__scales=[1])
+    assert (parsed.loss.mid, parsed.eval.scales) == (1.0, (1.0,))
+    assert [type(value) for value in (parsed.loss.mid, *parsed.eval.scales)] == [
+        float,
+        float,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -308,6 +367,21 @@ def test_a_backbone_begins_with_one_thing():
         settings(**both)
     # Its maps alone are no beginning.
     assert settings(**both, init__what="nothing", init__distill_weight=1.0)
+
+
+@pytest.mark.parametrize(
+    ("workdir", "what", "expected"),
+    [
+        ("W", "all", True),
+        ("W", "backbone", True),
+        ("W", "nothing", False),  # its maps, at most
+        ("", "backbone", False),
+    ],
+)
+def test_an_ancestor_gives_parameters_unless_nothing_is_asked_for(
+    workdir, what, expected
+):
+    assert InitSettings(workdir, what, 0, 0.0).gives_parameters is expected
 
 
 def test_an_ancestor_that_gives_nothing_is_refused():

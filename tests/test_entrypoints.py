@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import documented, tiny_run
+from tests import commands, documented, tiny_run
 from tests.documented import REPOSITORY
 
 # What scripts rely on; every other command has to list some flag at least.
@@ -32,7 +32,7 @@ PROMISED = {
         "platforms",
     },
     "poseseg_jax.predict": {
-        *("workdir", "output", "step", "flip", "scales", "min_score"),
+        *("workdir", "output", "step", "flip", "scales", "set", "min_score"),
         *("draw", "max_side", "maps", "every", "batch_size", "square"),
     },
     "poseseg_jax.data.bias": {
@@ -123,6 +123,28 @@ def test_a_misspelt_command_is_refused_in_words():
     done = documented.run("poseseg_jax.main")
     assert_in_words(done, "--workdir has to be given", "--config has to be given")
     assert_in_words(documented.run("poseseg_jax.main", "--sede=1"), "'sede'")
+
+
+LACKING = """
+from configs import base
+
+def get_config(preset=""):
+    config = base.get_config("tiny")
+    with config.unlocked():
+        del config[preset]
+    return config
+"""
+
+
+@pytest.mark.parametrize("group", ["optim", "eval"])
+def test_a_config_that_lacks_a_group_is_refused_in_words(tmp_path, group):
+    (tmp_path / "lacking.py").write_text(LACKING)
+    words = [f"--config={tmp_path / 'lacking.py'}:{group}", f"--workdir={tmp_path}/run"]
+    status, said = commands.run("poseseg_jax.main", *words)
+    assert (status, said) == (
+        1,
+        f"config lacks ['{group}']; every field is in configs/base.py.",
+    )
 
 
 def test_without_data_three_ways_to_give_some_are_named(tmp_path):

@@ -114,6 +114,38 @@ def test_a_run_stays_finished_when_it_is_evaluated(ground, monkeypatch, tmp_path
     assert train.run(ground.config(), workdir) == metrics
 
 
+def test_the_workdir_is_the_workdir_by_whatever_name(ground, tmp_path):
+    workdir = ground.copy(tmp_path / "run")
+    link = tmp_path / "link"
+    link.symlink_to(workdir)
+    metrics = evaluate.evaluate(workdir, output=link)
+    assert metrics["train/steps"] == NUM_STEPS
+
+
+def test_the_scores_of_another_run_are_left_as_they_are(ground, tmp_path):
+    other = ground.copy(tmp_path / "other")
+    with pytest.raises(ValueError, match=f"{other} is the workdir of another run"):
+        evaluate.evaluate(ground.finished, output=other)
+    assert all_files(other) == all_files(ground.finished)
+
+
+def test_no_scores_pass_for_those_of_another_run(ground, tmp_path):
+    """Its checkpoints may be gone, and what it said of itself be there."""
+    said = {"train/steps": NUM_STEPS, "train/seconds": 1.0}
+    (tmp_path / "metrics.json").write_text(json.dumps(said))
+    assert not said.keys() & evaluate.evaluate(ground.finished, output=tmp_path).keys()
+
+
+def test_metrics_that_cannot_be_read_are_named_before_anything_is_done(
+    ground, monkeypatch, tmp_path
+):
+    workdir = ground.copy(tmp_path / "run")
+    (workdir / "metrics.json").write_text("")
+    monkeypatch.delattr(evaluate, "run_split")
+    with pytest.raises(ValueError, match=f"{workdir}/metrics.json cannot be read"):
+        evaluate.evaluate(workdir)
+
+
 def change(ground, workdir, **fields):
     """A copy of the finished run whose last checkpoint has other values."""
     ground.copy(workdir)

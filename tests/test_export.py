@@ -17,7 +17,7 @@ from poseseg_jax.data.drawing.scenes import draw_scene
 from poseseg_jax.inference import Trained
 from poseseg_jax.people import box_of
 from poseseg_jax.predictor import Predictor
-from tests import tiny_run
+from tests import commands, tiny_run
 from tests.documented import DOCS
 from tests.tiny_run import NUM_STEPS, assert_same_state
 
@@ -146,6 +146,35 @@ def test_a_released_network_is_that_of_the_run(ground, folder):
     origin = released.read_origin(folder)
     assert origin.scores["segm/AP"] == scores["segm/AP"]
     assert not [key for key in origin.scores if key.startswith(("crowd", "train"))]
+
+
+def test_what_is_no_program_has_no_platforms(tmp_path):
+    words = [f"--workdir={tmp_path}", f"--output={tmp_path / 'out'}"]
+    status, said = commands.run("poseseg_jax.export", *words, "--platforms=cpu")
+    assert (status, "--format=program" in said) == (1, True)
+
+
+def test_only_scores_that_the_run_gave_itself_are_quoted(ground, tmp_path):
+    """An evaluation of anything else may lie in the workdir since."""
+    workdir = ground.copy(tmp_path / "run")
+    own = json.loads((workdir / "metrics.json").read_text())
+    other = {"keypoints/AP": 0.123, "eval/step": NUM_STEPS}
+    (workdir / "metrics.json").write_text(json.dumps(other))
+    export.export_safetensors(workdir, tmp_path / "last")
+    scores = released.read_origin(tmp_path / "last").scores
+    assert scores["keypoints/AP"] == own["keypoints/AP"]
+    assert set(scores) == {key for key in own if key.startswith(("keypoints", "segm"))}
+
+
+def test_a_step_before_the_last_has_scores_if_the_run_gave_it_some(ground, tmp_path):
+    workdir = ground.copy(tmp_path / "run")
+    path = workdir / "checkpoints" / "2" / "metrics" / "metrics"
+    path.parent.mkdir(exist_ok=True)
+    for number, scores in enumerate(({}, {"segm/AP": 0.25})):
+        path.write_text(json.dumps(scores))
+        folder = tmp_path / str(number)
+        export.export_safetensors(workdir, folder, step=2)
+        assert released.read_origin(folder).scores == scores
 
 
 def test_a_network_can_be_given_on_and_keeps_its_bytes(folder, tmp_path):

@@ -19,17 +19,22 @@ def test_a_field_of_a_group_is_named_with_it_and_another_alone():
 def test_differences_are_named_with_both_values():
     other = {"data": {"root": "x", "order_seed": 0}, "train": {"seed": 3}}
     assert differences(CONFIG, {**other, "profile": True}) == {
-        "data.root": "'' -> 'x'",
-        "profile": "False -> True",
-        "train.seed": "0 -> 3",
+        "data.root": ("", "x"),
+        "profile": (False, True),
+        "train.seed": (0, 3),
     }
     assert differences(CONFIG, CONFIG) == {}
 
 
+def test_a_change_says_both_values():
+    (change,) = differences({"root": ""}, {"root": "a -> b"}).values()
+    assert f"{change}" == "'' -> 'a -> b'"
+
+
 def test_fields_that_only_one_config_has_are_differences():
     other = {**CONFIG, "train": {"seed": 0, "steps": 12}}
-    assert differences(CONFIG, other) == {"train.steps": "None -> 12"}
-    assert differences(other, CONFIG) == {"train.steps": "12 -> None"}
+    assert differences(CONFIG, other) == {"train.steps": (None, 12)}
+    assert differences(other, CONFIG) == {"train.steps": (12, None)}
 
 
 def test_a_near_name_is_hinted_at_and_else_all_there_are():

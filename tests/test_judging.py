@@ -7,7 +7,7 @@ import pytest
 from configs import base
 from poseseg_jax import config as config_lib
 from poseseg_jax import judging
-from poseseg_jax.coco import crowding, scoring
+from poseseg_jax.coco import annotations, crowding, scoring
 from poseseg_jax.coco.results import Results, encode_mask
 from poseseg_jax.coco.scoring import TASKS
 from poseseg_jax.coco.segmentation import to_mask
@@ -92,9 +92,46 @@ def test_files_of_ochuman_are_scored(tmp_path):
     assert scores["crowd/people_1/keypoints/AP"] == ONE
 
 
+def test_a_file_is_read_and_its_people_are_checked_once(tmp_path, monkeypatch):
+    path = ochuman(tmp_path / "some.json")
+    found = Results(*(perfect(path, task) for task in TASKS))
+    seen = []
+
+    def counted(owner, name):
+        true = getattr(owner, name)
+
+        def call(first, *rest):
+            seen.append((name, first if first == path else None))
+            return true(first, *rest)
+
+        monkeypatch.setattr(owner, name, call)
+
+    counted(type(path), "read_bytes")
+    counted(annotations, "parse_picture")
+    assert judging.judge(found, path).scores["segm/AP"] == ONE
+    assert seen == [("read_bytes", path), *2 * [("parse_picture", None)]]
+
+
 def test_people_of_unknown_mask_are_scored_by_their_keypoints(tmp_path):
     path = ochuman(tmp_path / "some.json")
     content = json.loads(path.read_text())
     content["annotations"][0]["segmentation"] = []
     scores = judge_truth(write_json(path, content)).scores
     assert scores["keypoints/AP"] == scores["segm/AP"] == ONE
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b'{"level": 0.95, "resamples": 5, "seed": 0}',
+        b'{"level": 0.95, "by_key": {}}',
+        b'{"level": 0.95, "resamples": 5, "seed": 0, "by_key": {"segm/AP": {"at": 1}}}',
+    ],
+)
+def test_intervals_that_cannot_be_read_are_named(tmp_path, content):
+    path = tmp_path / judging.INTERVALS_FILE
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"{path} cannot be read .*--bootstrap"):
+        judging.read_intervals(tmp_path)

@@ -255,6 +255,7 @@ def test_it_is_a_command_whose_status_says_what_was_left_out(
     ("flag", "words"),
     [
         ("--scales=a", "eval.scales"),
+        ("--set=eval.flop=1", "did you mean 'flip'"),
         ("--step=x", "--step is"),
         ("--draw=x", "drawings"),
     ],

@@ -167,6 +167,15 @@ def test_views_can_be_asked_for(ground):
     assert not Predictor.from_workdir(ground.finished, step=2).settings.eval.flip
 
 
+def test_another_decoder_and_other_views_can_be_asked_for(ground):
+    wanted = {"decode.snap_radius": 10, "eval.flip": True}
+    scales = np.linspace(0.5, 1, 3)
+    predictor = Predictor.from_workdir(ground.finished, changes=wanted, scales=scales)
+    assert predictor.settings.decode.snap_radius == 10
+    assert predictor.settings.eval.flip
+    assert predictor.settings.eval.scales == (0.5, 0.75, 1.0)
+
+
 def test_on_a_cpu_pictures_go_one_by_one(trained, monkeypatch):
     assert Predictor(trained).batch_size == 1
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
@@ -179,6 +188,8 @@ def test_on_a_cpu_pictures_go_one_by_one(trained, monkeypatch):
         ({"min_score": 1.5}, "min_score is 1.5"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"scales": ()}, "eval.scales"),
+        ({"changes": {"train.seed": 1}}, "train.seed shapes the network or its"),
+        ({"changes": {"eval.flip": True}, "flip": False}, "eval.flip is given twice"),
         ({"step": 3}, "checkpoints/3 does not exist"),
     ],
 )

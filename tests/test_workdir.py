@@ -8,6 +8,7 @@ import pytest
 
 from configs import base
 from poseseg_jax.disk import NoRoom
+from poseseg_jax.fields import Change
 from poseseg_jax.workdir import (
     CONFIG_FILE,
     LOCK_FILE,
@@ -15,8 +16,9 @@ from poseseg_jax.workdir import (
     allowed_changes,
     claim,
     final_metrics,
-    keeps_scores,
+    needs_evaluation,
     occupied,
+    read_metrics,
 )
 
 
@@ -67,6 +69,14 @@ def test_what_changes_no_score_keeps_them(finished, groups):
     assert final_metrics(finished, 7000)
 
 
+def test_what_is_only_drawn_otherwise_is_drawn_again(finished):
+    """Though no score will be another."""
+    changed = config(eval={"overlays": 3})
+    assert needs_evaluation(allowed_changes(finished, changed))
+    claim(finished, changed)
+    assert final_metrics(finished, 7000) is None
+
+
 def test_another_config_is_refused_by_field_and_changes_nothing(finished):
     before = (finished / CONFIG_FILE).read_text()
     with pytest.raises(ValueError, match=r"optim\.learning_rate: 0\.003 -> 0\.5"):
@@ -85,8 +95,8 @@ def test_where_the_data_lie_may_change_but_scores_are_asked_for_again(finished):
     moved = config(data={"root": "/elsewhere", "num_workers": 3})
     changes = allowed_changes(finished, moved)
     assert changes.keys() == {"data.root", "data.num_workers"}
-    assert not keeps_scores(changes)
-    assert keeps_scores({"data.num_workers": "1 -> 3"})
+    assert needs_evaluation(changes)
+    assert not needs_evaluation({"data.num_workers": Change(1, 3)})
 
 
 @pytest.mark.parametrize(
@@ -97,8 +107,8 @@ def test_an_ancestor_may_be_moved_but_neither_come_nor_go(tmp_path, old, new, mo
     (tmp_path / "checkpoints" / "7000").mkdir(parents=True)
     if moved:
         changes = allowed_changes(tmp_path, config(init={"workdir": new}))
-        assert changes == {"init.workdir": f"'{old}' -> '{new}'"}
-        assert keeps_scores(changes)
+        assert changes == {"init.workdir": (old, new)}
+        assert not needs_evaluation(changes)
         return
     with pytest.raises(ValueError, match=r"another config.*init.workdir"):
         allowed_changes(tmp_path, config(init={"workdir": new}))
@@ -122,10 +132,16 @@ def test_without_locks_there_is_a_warning(tmp_path, monkeypatch, caplog):
         assert "this file system has no locks" in caplog.text
 
 
-def test_metrics_that_cannot_be_read_are_named(finished):
-    (finished / METRICS_FILE).write_text('{"train/st')
-    with pytest.raises(ValueError, match=r"metrics\.json cannot be read .*Remove it"):
-        final_metrics(finished, 7000)
+@pytest.mark.parametrize("content", [b"", b'{"train/st', b"[]", b"7", b"\x80"])
+def test_metrics_that_cannot_be_read_are_named(finished, content):
+    (finished / METRICS_FILE).write_bytes(content)
+    for read in (read_metrics, lambda folder: final_metrics(folder, 7000)):
+        with pytest.raises(ValueError, match=r"metrics\.json cannot be read .*Remove"):
+            read(finished)
+
+
+def test_where_there_are_no_metrics_they_say_nothing(tmp_path):
+    assert read_metrics(tmp_path) == {}
 
 
 def logged(folder, *steps):

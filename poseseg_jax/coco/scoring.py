@@ -1,7 +1,8 @@
 """COCO's average precision and recall, by pycocotools, for keypoints and for masks.
 
 pycocotools matches the results of every picture with its people once (`match`); the
-scores of any set of pictures are then sums over those matches (`summarize`).
+scores of any set of pictures are then sums over those matches (`summarize`). Who scores
+both tasks reads the annotation file once (`read_truth`, `match_truth`).
 """
 
 import contextlib
@@ -31,6 +32,21 @@ AREA_KEYS = {
     "keypoints": {"AP_M": "medium", "AP_L": "large"},
     "segm": {"AP_S": "small", "AP_M": "medium", "AP_L": "large"},
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """An annotation file, read and checked.
+
+    Attributes:
+      document: its JSON, down to the pictures that are scored.
+      pictures: these, with their people.
+      is_part: whether there are others, whose results are passed over.
+    """
+
+    document: dict[str, Any]
+    pictures: tuple[Picture, ...]
+    is_part: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +103,29 @@ def match(
     task: str,
     image_ids: Collection[int] | None = None,
 ) -> Matches:
-    """The part of scoring that is done once; arguments and errors as of `score`.
+    """The part of scoring that is done once; arguments and errors as of `score`."""
+    return match_truth(results, read_truth(ground_truth, image_ids), task)
+
+
+def read_truth(path: Path, image_ids: Collection[int] | None = None) -> Truth:
+    """Reads an annotation file for `match_truth`; arguments and errors of `score`."""
+    return check_truth(read_document(path), source=str(path), image_ids=image_ids)
+
+
+def check_truth(
+    document: dict[str, Any],
+    *,
+    source: str,
+    image_ids: Collection[int] | None = None,
+) -> Truth:
+    """The same of a file that `read_document` has read, whose name is the source."""
+    document = _restrict(document, source, image_ids)
+    pictures = parse(document, source=source).pictures
+    return Truth(document, pictures, is_part=image_ids is not None)
+
+
+def match_truth(results: Sequence[dict[str, Any]], truth: Truth, task: str) -> Matches:
+    """As `match`, of a file that need not be read again for every task.
 
     Persons whose mask is unknown are regions to be ignored when masks are scored: a
     result that lies mostly in their box is neither right nor wrong. Persons without
@@ -95,20 +133,17 @@ def match(
     """
     if task not in TASKS:
         raise ValueError(f"There is no task {task!r} to score; expected one of {TASKS}")
-    document = _restrict(read_document(ground_truth), ground_truth, image_ids)
-    pictures = parse(document, source=str(ground_truth)).pictures
-    by_id = {picture.image_id: picture for picture in pictures}
-    results = [entry for entry in results if _counts(entry, by_id, image_ids, task)]
+    by_id = {picture.image_id: picture for picture in truth.pictures}
+    results = [entry for entry in results if _counts(entry, by_id, truth.is_part, task)]
     if not results:
         _log.warning("There are no %s results at all: they score 0.", task)
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = _index(_truth(document, task))
-        found = _found(truth, results, task)
-        evaluator = COCOeval(truth, found, task)
+        people = _index(_people(truth.document, task))
+        evaluator = COCOeval(people, _found(people, results, task), task)
         evaluator.params.catIds = [PERSON_CATEGORY]
         evaluator.params.imgIds = sorted(by_id)
         evaluator.evaluate()
-    return Matches(task, pictures, evaluator)
+    return Matches(task, truth.pictures, evaluator)
 
 
 def summarize(
@@ -161,7 +196,7 @@ def _only(evaluator: Any, image_ids: set[int]) -> Any:
     return part
 
 
-def _restrict(document: dict, path: Path, image_ids: Collection[int] | None) -> dict:
+def _restrict(document: dict, source: str, image_ids: Collection[int] | None) -> dict:
     if image_ids is None:
         return document
     wanted = {int(image_id) for image_id in image_ids}
@@ -178,20 +213,20 @@ def _restrict(document: dict, path: Path, image_ids: Collection[int] | None) -> 
     unknown = wanted - {entry["id"] for entry in images}
     if unknown or not wanted:
         raise ValueError(
-            f"{path}: of the {len(wanted)} pictures to score, {len(unknown)} are not "
+            f"{source}: of the {len(wanted)} pictures to score, {len(unknown)} are not "
             f"in it, such as {sorted(unknown)[:5]}"
         )
     return {**document, "images": images, "annotations": annotations}
 
 
 def _counts(
-    entry: dict, pictures: dict[int, Picture], image_ids: object, task: str
+    entry: dict, pictures: dict[int, Picture], is_part: bool, task: str
 ) -> bool:
     """Whether a result is of a scored picture; refuses one that cannot be scored."""
     image_id: Any = entry.get("image_id")
     value = entry.get("score")
     if not isinstance(image_id, int | np.integer) or image_id not in pictures:
-        if image_ids is None:
+        if not is_part:
             raise ValueError(
                 f"A {task} result is of picture {quote(image_id)}, which the ground "
                 "truth does not hold. Are these the results of another split?"
@@ -239,7 +274,7 @@ def _is_finite(value: object) -> bool:
     return is_number and bool(abs(value) <= sys.float_info.max)  # NaN is not
 
 
-def _truth(document: dict, task: str) -> dict:
+def _people(document: dict, task: str) -> dict:
     """The ground truth as pycocotools needs it; the document stays as it was."""
     annotations = []
     people = [e for e in document["annotations"] if e["category_id"] == PERSON_CATEGORY]
