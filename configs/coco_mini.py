@@ -7,10 +7,10 @@ The data and the weights are named on the command line, as they lie elsewhere fo
 experiments/coco_mini/README.md says how P is made, and what is scored on what. None of
 the numbers below has been tried on a GPU yet: they are reasoned, not found.
 
-The time. A step is STEP_OPERATIONS as `poseseg_jax.speed.step_flops` counts them. A
-ResNet waits for memory more than for arithmetic: an eighth of the peak of an H100 is
-assumed, 0.08 s for a step. Then 12,000 steps are 16 minutes, and nine remain for four
-compilations, five evaluations and the data. It is an estimate: measure some steps
+The time. A step is 8.7e12 operations, as `poseseg_jax.speed.step_flops` counts them. A
+ResNet waits for memory more than for arithmetic, so an eighth of the peak of an H100 is
+assumed, not a quarter or more: 0.07 s for a step, 14 minutes for 12,000. The rest of
+the 25 is for data, compilations and evaluations. It is an estimate: measure some steps
 first, and set train.num_steps to what fits, for a cosine has to come to its end.
 """
 
@@ -82,7 +82,7 @@ def _coco_mini():
             "image_size": 513,
             "log_every": 50,
         },
-        # Each is 0.4 GB, and costs a second or two. A machine that vanishes takes 80
+        # Each is 0.4 GB, and costs a second or two. A machine that vanishes takes 70
         # seconds of work with it; a `timeout` takes nothing.
         "checkpoint": {"every_steps": 1_000},
         # At the places where checkpoints are, or the best one could not be kept. The
