@@ -173,9 +173,10 @@ def test_a_light_pixel_and_the_keypoint_on_it_stay_together():
             np.testing.assert_allclose(cutout.keypoints[0], middle, atol=0.51)
 
 
-def test_whom_an_edge_cuts_an_edge_cuts_again():
+@pytest.mark.parametrize("gap", [0, 3])  # outlines end a little before the edge
+def test_whom_an_edge_cuts_an_edge_cuts_again(gap):
     background = picture_of(image_id=2)
-    somebody, pixels = donor(box=(0, 30, 48, 64))
+    somebody, pixels = donor(box=(gap, 30, 48, 64))
     assert cutouts.cut(somebody, pixels).cut_at == {"left"}
     for seed in range(10):
         placed = casting.cast(
@@ -187,6 +188,8 @@ def test_whom_an_edge_cuts_an_edge_cuts_again():
         )
         for one in placed:
             (edge,) = one.cutout.cut_at
+            ends = {"left": one.cutout.mask[:, 0], "right": one.cutout.mask[:, -1]}
+            assert ends[edge].any()
             x, width = one.corner[0], one.cutout.mask.shape[1]
             assert {"left": x, "right": x + width - SIZE["width"]}[edge] == 0
 

@@ -21,7 +21,12 @@ from poseseg_jax.skeleton import FLIP, NUM_KEYPOINTS
 _KEYPOINTS = 8
 _AREA = 48.0**2  # px^2
 _SHARED = 0.1
-_MARGIN = 2  # px around the mask; nearer to the picture's edge, the edge cuts somebody
+_MARGIN = 2  # px around the mask
+# Nearer to the picture's edge, share of its longer side, the edge cuts somebody. Who
+# draws outlines stops a little before it: of COCO's people as many leave 3 to 6 px of
+# 480 as leave 1 or 2, and hardly any more than 8.
+_AT_EDGE = 1 / 60
+_EDGES = ("left", "top", "right", "bottom")
 _MIRRORED = {"left": "right", "right": "left"}
 
 
@@ -30,7 +35,7 @@ class Cutout:
     """Somebody without a picture.
 
     Attributes:
-      image: RGB, with a little of what is around.
+      image: RGB, with a little of what is around, but for edges that cut them.
       mask: share of each pixel that is theirs, 0 ... 1.
       keypoints: (x, y); (0, 0) where unlabelled.
       visibility: 0 unlabelled, 1 hidden, 2 visible.
@@ -78,7 +83,8 @@ def cut(donor: Donor, image: UInt8[np.ndarray, "H W 3"]) -> Cutout:
     assert person.segmentation is not None, "donors have masks"
     size = {"height": picture.height, "width": picture.width}
     mask = to_mask(person.segmentation, **size).astype(bool)
-    left, top, right, bottom = _window(mask)
+    cut_at = _cut_at(person, picture)
+    left, top, right, bottom = _window(mask, cut_at)
     origin = np.array([left, top], np.float64)
     labelled = person.visibility[:, None] > 0
     return Cutout(
@@ -86,7 +92,7 @@ def cut(donor: Donor, image: UInt8[np.ndarray, "H W 3"]) -> Cutout:
         mask=mask[top:bottom, left:right].astype(np.float32),
         keypoints=np.where(labelled, person.keypoints - origin, 0.0),
         visibility=person.visibility,
-        cut_at=_cut_at(person, picture),
+        cut_at=cut_at,
     )
 
 
@@ -146,26 +152,26 @@ def _box_area(box: Float[np.ndarray, "4"]) -> float:
 
 def _cut_at(person: Person, picture: Picture) -> frozenset[str]:
     x0, y0, x1, y1 = (person.box + 0.5).tolist()
-    reaches = {
-        "left": x0 < _MARGIN,
-        "top": y0 < _MARGIN,
-        "right": x1 > picture.width - _MARGIN,
-        "bottom": y1 > picture.height - _MARGIN,
-    }
-    return frozenset(edge for edge, is_reached in reaches.items() if is_reached)
+    height, width = picture.height, picture.width
+    near = _AT_EDGE * max(height, width)
+    gaps = {"left": x0, "top": y0, "right": width - x1, "bottom": height - y1}
+    return frozenset(edge for edge, gap in gaps.items() if gap <= near)
 
 
 def _opposite(edges: frozenset[str]) -> bool:
     return {"left", "right"} <= edges or {"top", "bottom"} <= edges
 
 
-def _window(mask: Bool[np.ndarray, "H W"]) -> tuple[int, int, int, int]:
-    """The mask's box with a margin, within the picture: left, top, right, bottom."""
+def _window(
+    mask: Bool[np.ndarray, "H W"], cut_at: frozenset[str]
+) -> tuple[int, int, int, int]:
+    """The mask's box with a margin where it ends: left, top, right, bottom."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     height, width = mask.shape
+    around = {edge: 0 if edge in cut_at else _MARGIN for edge in _EDGES}
     return (
-        max(int(columns[0]) - _MARGIN, 0),
-        max(int(rows[0]) - _MARGIN, 0),
-        min(int(columns[-1]) + 1 + _MARGIN, width),
-        min(int(rows[-1]) + 1 + _MARGIN, height),
+        max(int(columns[0]) - around["left"], 0),
+        max(int(rows[0]) - around["top"], 0),
+        min(int(columns[-1]) + 1 + around["right"], width),
+        min(int(rows[-1]) + 1 + around["bottom"], height),
     )
