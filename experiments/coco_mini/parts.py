@@ -116,6 +116,7 @@ class _Parts:
         self.digests: dict[str, str] = {}
 
     def write(self, data: bytes) -> int:
+        """As of any file."""
         rest = memoryview(data)
         while rest:
             if not self._room:
