@@ -194,6 +194,24 @@ def test_whom_an_edge_cuts_an_edge_cuts_again(gap):
             assert {"left": x, "right": x + width - SIZE["width"]}[edge] == 0
 
 
+EVERYWHERE = [(x, y, 20, 30) for x in range(0, 200, 20) for y in range(0, 150, 30)]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "is_placed"), [([(0, 0, 200, 160)], True), (EVERYWHERE, False)]
+)
+def test_who_is_small_may_stand_before_who_is_large_and_not_hide_anybody(
+    boxes, is_placed
+):
+    somebody, pixels = donor()
+    people = [person(row, 2, box=box) for row, box in enumerate(boxes)]
+    background = picture_of(*people, image_id=2)
+    placed = casting.cast(
+        np.random.default_rng(0), background, [somebody], lambda _: pixels, number=1
+    )
+    assert bool(placed) == is_placed
+
+
 @pytest.mark.parametrize(
     ("boxes", "number"),
     [

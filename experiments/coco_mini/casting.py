@@ -83,14 +83,12 @@ def cast(
     side = math.sqrt(background.width * background.height)
     usual = side * math.exp(rng.uniform(low, high)) * total**_BY_NUMBER
     ground = rng.uniform(*_GROUND) * background.height
-    boxes = [person.box for person in background.people]
     placed: list[Placed] = []
     for _ in range(wanted):
         somebody = _draw(rng, others, read, usual)
-        corner = _place(rng, somebody.cutout, background, boxes, ground)
+        corner = _place(rng, somebody.cutout, background, placed, ground)
         if corner is not None:
             placed.append(Placed(somebody.donor, somebody.cutout, corner))
-            boxes.append(placed[-1].box)
     placed.sort(key=lambda one: one.box[3])
     return placed
 
@@ -126,7 +124,7 @@ def _place(
     rng: np.random.Generator,
     cutout: Cutout,
     background: Picture,
-    boxes: Sequence[Float[np.ndarray, "4"]],
+    placed: Sequence[Placed],
     ground: float,
 ) -> tuple[int, int] | None:
     """Where nobody is hidden too much, or None."""
@@ -146,12 +144,28 @@ def _place(
             y = background.height - height
         corner = (round(x), round(y))
         box = np.array([*corner, corner[0] + width, corner[1] + height]) - 0.5
-        if all(_hidden(box, other) <= _HIDES for other in boxes):
+        if not _hides(box, background, placed):
             return corner
     return None
 
 
-def _hidden(one: Float[np.ndarray, "4"], other: Float[np.ndarray, "4"]) -> float:
-    """What two boxes share, of the smaller one."""
-    areas = [math.prod((box[2:] - box[:2]).tolist()) for box in (one, other)]
-    return cutouts.overlap(one, other) / max(min(areas), 1e-6)
+def _hides(
+    box: Float[np.ndarray, "4"], background: Picture, placed: Sequence[Placed]
+) -> bool:
+    """Whether too much of somebody would be hidden, somebody new included.
+
+    Who is pasted is in front of all who were there. Among those who are pasted it is
+    not settled yet who is: it may be the smaller one who is hidden.
+    """
+    behind = [person.box for person in background.people]
+    beside = [one.box for one in placed]
+    bounds = [_area(other) for other in behind]
+    bounds += [min(_area(box), _area(other)) for other in beside]
+    return any(
+        cutouts.overlap(box, other) > _HIDES * bound
+        for other, bound in zip([*behind, *beside], bounds, strict=True)
+    )
+
+
+def _area(box: Float[np.ndarray, "4"]) -> float:
+    return math.prod((box[2:] - box[:2]).tolist())

@@ -48,10 +48,9 @@ def pack(paths: Sequence[Path], output: Path, *, size_mib: int = 48) -> list[str
         if names.count(name) > 1:
             raise ValueError(f"{path}: another path ends in {name!r}, too; rename one")
     with made_whole(output) as half:
-        parts = _Parts(half, size_mib * _MIB)
+        parts: Any = _Parts(half, size_mib * _MIB)
         # Links are followed: what they lead to may not be there where this arrives.
-        options: dict[str, Any] = {"mode": "w|", "dereference": True}
-        with tarfile.open(fileobj=parts, **options) as archive:
+        with tarfile.open(fileobj=parts, mode="w|", dereference=True) as archive:
             for path, name in zip(paths, names, strict=True):
                 archive.add(path, arcname=name, filter=_nobodys)
         parts.close()

@@ -15,7 +15,7 @@ count's pictures with all masks are held out: they are rare where people are man
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +168,7 @@ def _read_list(path: Path, pictures: Sequence[Picture]) -> set[int]:
     return ids
 
 
-def _check_apart(root: Path, labels: dict[str, Sequence[Picture]]) -> None:
+def _check_apart(root: Path, labels: Mapping[str, Sequence[Picture]]) -> None:
     """Refuses a test of what is trained on: the same id, or the same picture."""
     train, test = ({p.image_id for p in labels[split]} for split in ("train", "val"))
     if both := sorted(train & test):
