@@ -35,10 +35,11 @@ NAMES = (
     "losses",
     "test_time",
 )
-# Without runs of their own: their reports are elsewhere.
+# No grids of runs: their reports are elsewhere.
 OTHERS = {
     "oracle": "[docs/representation.md](../docs/representation.md)",
     "small_persons": "[docs/data.md](../docs/data.md)",
+    "coco_mini": "[its page](coco_mini/README.md)",
 }
 _NOT_RUN = "not run yet."
 _HEAD = """# Experiments
@@ -188,8 +189,10 @@ def add(output: Path) -> Path:
 
 
 def _paragraphs(name: str) -> Iterator[str]:
-    """Of a module's docstring, without its indented commands."""
-    text = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text())) or ""
+    """Of the docstring of a module or package, without its indented commands."""
+    path = FOLDER / name
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
     for paragraph in text.split("\n\n"):
         if not paragraph.startswith("    "):
             yield " ".join(paragraph.split())

@@ -1,1 +1,1 @@
-"""A model that finds real people, from few photographs; README.md says how."""
+"""How well does a network find people that has seen a few thousand photographs?"""
