@@ -76,7 +76,7 @@ fails is reported, and does not stop the others.
 | `--report_only` | makes the report of what is there |
 | `--jobs=2` | so many runs at a time on a CPU; their times are not reported |
 | `--gpus=0,1` | a run at a time on each of these |
-| `--config.GROUP.FIELD=VALUE` | sets a field of every run |
+| `--config.model.norm=frozen` | sets this, or any other field, in every run |
 
 Runs that share a CPU are not the same to the last digit as runs that have it alone.
 """
