@@ -151,7 +151,8 @@ def _missing(error: OSError) -> str:
     path = (_path_in(_argv) or "").partition(":")[0]
     if path and Path(path).exists():
         return f"The config {path} cannot be read: {error.__cause__ or error}"
-    meant = f"; did you mean {path}.py?" if Path(f"{path}.py").is_file() else "."
+    there = sorted(str(one) for one in Path(path).parent.glob("*.py") if path)
+    meant = f"; {hint(path, there)}" if there else "."
     return f"There is no such config: {path!r}{meant}"
 
 

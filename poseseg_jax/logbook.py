@@ -33,7 +33,7 @@ class Logbook:
 
     def __init__(self, workdir: Path, *, first_step: int, num_steps: int):
         self._path = workdir / layout.LOG
-        self._first_step = first_step
+        self._first_step, self._last_step = first_step, num_steps
         _forget(self._path, lambda entry: entry["step"] > first_step)
         # TensorBoard hides what it has of this step and of all after it.
         self._events = Events(workdir, first_step=first_step + 1)
@@ -72,7 +72,7 @@ class Logbook:
                 self._events.scalar(step, name, value)
         self._events.flush()
         if self._bar.disable:
-            _log.info("step %d  %s", step, _in_words(values))
+            _log.info("step %d of %d  %s", step, self._last_step, _in_words(values))
         else:
             self._bar.set_postfix_str(_in_words(values))
 

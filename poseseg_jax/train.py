@@ -84,6 +84,7 @@ def run(config: Mapping[str, Any], workdir: Path) -> Scores:
         devices.check_split("eval", settings.eval.batch_size)
         prepared = hosts.together(lambda: prepare(settings.data))
         _check_enough(prepared, settings)
+        _log.info("%s", prepared.trained_on(settings.data))
         judged, metrics = _train(config, settings, prepared, workdir)
         hosts.told(lambda: judging.write(workdir, judged, metrics, prepared, settings))
         return metrics

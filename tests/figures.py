@@ -17,8 +17,8 @@ BEGIN, END = "<!-- results -->\n", "<!-- end of results -->\n"
 RUNS = (
     (
         "`make train`",
-        "3,000 drawn pictures less 70 % of the single-person ones",
-        "200 drawn pictures",
+        "3,000 synthetic pictures, 70 % of the single-person ones removed",
+        "200 synthetic pictures",
         DOCS / "tiny.json",
     ),
 )

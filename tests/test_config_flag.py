@@ -20,7 +20,11 @@ WRONG = {
         ["--config=configs/none.py", "--config.train.seed=1"],
         "There is no such config: 'configs/none.py'",
     ),
-    "no suffix": (["--config=configs/full:tiny"], "did you mean configs/full.py?"),
+    "no suffix": (["--config=configs/full:tiny"], "did you mean 'configs/full.py'?"),
+    "a share without a file": (
+        ["--config=configs/bias35.py"],
+        "did you mean 'configs/bias",
+    ),
     "a folder": (["--config=configs"], "The config configs cannot be read"),
     "no value": (["--config"], "Missing value for flag --config"),
     "an empty value": (["--config="], "There is no such config: ''"),

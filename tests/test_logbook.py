@@ -91,7 +91,7 @@ def test_in_a_pipe_there_are_plain_lines(tmp_path, capsys, caplog):
     values["loss/stage0/mid"] = 0.7
     write(tmp_path, [20], **values)
     assert [record.getMessage() for record in caplog.records] == [
-        "step 20  loss/total 1.235  segm/AP -"
+        "step 20 of 100  loss/total 1.235  segm/AP -"
     ]
     assert "\r" not in "".join(capsys.readouterr())
 

@@ -101,6 +101,25 @@ def test_reweighting_removes_nothing(settings):
         assert (train.num_always, train.num_by_turns) == (3, singles)
 
 
+@pytest.mark.parametrize(
+    ("reduced_by", "said"),
+    [
+        ("removal", "7 of 10 pictures of one person are left out"),
+        ("random", "7 of all 13 pictures are left out"),
+        ("reweight", "pictures of one person are drawn as if 7 of 10 were gone"),
+    ],
+)
+def test_a_training_says_what_it_does_not_see(settings, reduced_by, said):
+    here = with_(settings, reduction=70, reduction_by=reduced_by)
+    words = prepare(here).trained_on(here)
+    assert words == (
+        f"Bias reduction of 70 %, by {reduced_by}: {said}. An epoch has 6 pictures."
+    )
+    assert prepare(settings).trained_on(settings) == (
+        "Training on 13 pictures, 10 of them of one person."
+    )
+
+
 def test_who_counts_is_part_of_the_set(settings):
     labelled = prepare(settings)
     everybody = prepare(with_(settings, head_count="annotated"))

@@ -79,6 +79,24 @@ class Prepared:
             "stay, the others' pixels are ignored."
         )
 
+    def trained_on(self, settings: DataSettings) -> str:
+        """A sentence on the pictures that are trained on, and on those that are not."""
+        every, ones = self.num_multi + self.num_single, self.num_single
+        if not settings.reduction:
+            return f"Training on {every:,} pictures, {ones:,} of them of one person."
+        left = pictures_left(self.num_multi, ones, reduction=settings.reduction)
+        gone = every - left
+        said = {
+            "removal": f"{gone:,} of {ones:,} pictures of one person are left out",
+            "random": f"{gone:,} of all {every:,} pictures are left out",
+            "reweight": f"pictures of one person are drawn as if {gone:,} of {ones:,} "
+            "were gone",
+        }[settings.reduction_by]
+        return (
+            f"Bias reduction of {settings.reduction} %, by {settings.reduction_by}: "
+            f"{said}. An epoch has {left:,} pictures."
+        )
+
 
 def prepare(settings: DataSettings) -> Prepared:
     """Makes the splits of a run readable; the work is done once for all runs.
