@@ -7,6 +7,7 @@ Such a folder stands wherever the workdir of a run is asked for a trained networ
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,9 +41,13 @@ class Origin:
 
 
 def is_released(folder: Path) -> bool:
-    """Whether a folder holds a released network, and is not the workdir of a run."""
-    has_checkpoints = (folder / layout.CHECKPOINTS).is_dir()
-    return (folder / WEIGHTS_FILE).is_file() and not has_checkpoints
+    """Whether a folder holds a released network, and is not the workdir of a run.
+
+    Into one that this user may not look it says False; whoever opens it next can say
+    better what is wrong.
+    """
+    has_checkpoints = os.access(folder / layout.CHECKPOINTS, os.F_OK)
+    return os.access(folder / WEIGHTS_FILE, os.F_OK) and not has_checkpoints
 
 
 def write(folder: Path, variables: Mapping[str, Any], origin: Origin) -> Path:

@@ -150,7 +150,7 @@ def test_changes_are_all_that_differs_from_the_file(tmp_path):
         (0, {}, "--seeds is 0"),
         (1, {"train__num_steps": 8}, "train.num_steps cannot be set: made_up sets"),
         (1, {"train__seed": 1}, "train.seed cannot be set: made_up sets it itself"),
-        (1, {"train__image_size": 98}, "made_up, one: "),
+        (1, {"train__image_size": 98}, "made_up: An input side must"),
     ],
 )
 def test_what_cannot_be_run_is_refused(seeds, overrides, message, tmp_path):
