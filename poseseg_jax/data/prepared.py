@@ -74,9 +74,9 @@ class Prepared:
         if not self.people_beyond:
             return ""
         return (
-            f"{self.people_beyond} people in {self.pictures_beyond} training pictures "
-            f"are beyond data.max_people={max_people} of their picture: the largest "
-            "stay, the others' pixels are ignored."
+            f"Training pictures with more people than data.max_people={max_people}: "
+            f"{self.pictures_beyond:,}. The largest of each stay; {self.people_beyond:,} "
+            "in all are left out, and their pixels ignored."
         )
 
     def trained_on(self, settings: DataSettings) -> str:
