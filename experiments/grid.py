@@ -34,8 +34,8 @@ class Variant:
       of: another variant, whose trained network is evaluated again, with these changes
         of `decode` and `eval`; nothing is trained.
       controls: other variants with which this one is compared, beside the baseline.
-      series, at: where the variant lies in the experiment's chart: on which line, and
-        at which number along it. Without a series, on all lines.
+      series, at: where the variant lies in the experiment's chart: on which lines, and
+        at which number along them. What lies nowhere, and is no step, is drawn across.
       stage: which of a chain it is: each sees pictures in an order of its own.
       is_step: whether it is only on the way to another one: in results.csv and on the
         chart, and in no table.
@@ -47,7 +47,7 @@ class Variant:
     after: str = ""
     of: str = ""
     controls: tuple[str, ...] = ()
-    series: str = ""
+    series: tuple[str, ...] = ()
     at: float | None = None
     stage: int = 0
     is_step: bool = False
