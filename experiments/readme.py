@@ -71,7 +71,7 @@ fails is reported, and does not stop the others.
 |---|---|
 | `--preset=tiny` | runs anywhere, on drawn people: says little of photographs |
 | `--seeds=3` | runs of every variant |
-| `--only=VARIANT,...` | runs these now, and what they need |
+| `--only=VARIANT` | runs this variant now, and what it needs; several: `--only` again |
 | `--dry_run` | lists the runs, how far each is, and what the rest takes |
 | `--report_only` | makes the report of what is there |
 | `--jobs=2` | so many runs at a time on a CPU; their times are not reported |
