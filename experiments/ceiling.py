@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments import launch, perfect
+from experiments import perfect, provenance
 from experiments.grid import Run
 from poseseg_jax import config as config_lib
 from poseseg_jax.coco import annotations
@@ -30,7 +30,7 @@ def ceilings(runs: Sequence[Run], path: Path) -> Ceilings:
     found: Ceilings = {}
     for run in (run for run in runs if run.seed == 0):
         what = perfect.case_of(run.config)
-        key = f"{launch.commit()}: {what!r}"
+        key = f"{provenance.commit()}: {what!r}"
         if key not in known:
             _log.info("measuring the ceiling of %s", run.variant.name)
             truth = prepare(config_lib.parse(run.config).data).val_annotations

@@ -18,7 +18,8 @@ from pathlib import Path
 from absl import flags
 
 from experiments import costs, launch, report, schedule
-from experiments.grid import CONFIG, Experiment, plan
+from experiments.grid import CONFIG, Experiment
+from experiments.planning import plan
 from poseseg_jax import command, config_flag
 from poseseg_jax.workdir import occupied
 

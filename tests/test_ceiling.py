@@ -33,7 +33,7 @@ def measured(monkeypatch):
     monkeypatch.setattr(ceiling.perfect, "measure", measure)
     monkeypatch.setattr(ceiling, "prepare", lambda settings: Truth)
     monkeypatch.setattr(ceiling.annotations, "load", Labels)
-    monkeypatch.setattr(ceiling.launch, "commit", lambda: "abc")
+    monkeypatch.setattr(ceiling.provenance, "commit", lambda: "abc")
     return asked
 
 
@@ -68,6 +68,6 @@ def test_what_the_same_code_has_measured_is_known(measured, tmp_path, monkeypatc
     assert ceiling.ceilings(grid(tmp_path), path) == first
     assert measured == [2, 4]
     assert len(json.loads(path.read_text())) == 2
-    monkeypatch.setattr(ceiling.launch, "commit", lambda: "def")
+    monkeypatch.setattr(ceiling.provenance, "commit", lambda: "def")
     ceiling.ceilings(grid(tmp_path), path)
     assert measured == [2, 4, 2, 4]

@@ -7,7 +7,8 @@ import pytest
 
 from configs import base
 from experiments import launch, readme
-from experiments.grid import Experiment, Variant, plan
+from experiments.grid import Experiment, Variant
+from experiments.planning import plan
 from poseseg_jax import changes
 from poseseg_jax import config as config_lib
 from poseseg_jax.data.bias import REDUCTIONS
