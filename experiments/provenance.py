@@ -34,6 +34,11 @@ def commit() -> str:
     return f"{found}{_CHANGED}" if changed else found
 
 
+def is_exact(commit: str) -> bool:
+    """Whether the same words of `commit` always mean the same code."""
+    return commit != _NO_COMMIT and not commit.endswith(_CHANGED)
+
+
 def versions() -> dict[str, str]:
     """Of Python, and of the packages that numbers depend on."""
     found = {name: importlib.metadata.version(name) for name in _PACKAGES}

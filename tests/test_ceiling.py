@@ -71,3 +71,26 @@ def test_what_the_same_code_has_measured_is_known(measured, tmp_path, monkeypatc
     monkeypatch.setattr(ceiling.provenance, "commit", lambda: "def")
     ceiling.ceilings(grid(tmp_path), path)
     assert measured == [2, 4, 2, 4]
+
+
+@pytest.mark.parametrize(
+    "commit", ["abc, with changes", "unknown: not a git repository"]
+)
+def test_what_code_without_a_commit_has_measured_is_not_remembered(
+    commit, measured, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(ceiling.provenance, "commit", lambda: commit)
+    path = tmp_path / "known.json"
+    ceiling.ceilings(grid(tmp_path), path)
+    assert not path.exists()
+    ceiling.ceilings(grid(tmp_path), path)
+    assert measured == [2, 4, 2, 4]
+
+
+def test_what_was_remembered_of_other_code_stays(measured, tmp_path, monkeypatch):
+    path = tmp_path / "known.json"
+    ceiling.ceilings(grid(tmp_path), path)
+    before = path.read_text()
+    monkeypatch.setattr(ceiling.provenance, "commit", lambda: "abc, with changes")
+    ceiling.ceilings(grid(tmp_path), path)
+    assert path.read_text() == before
