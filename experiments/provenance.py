@@ -51,6 +51,9 @@ def device(variables: tuple[tuple[str, str], ...]) -> str:
 
     Args:
       variables: of that process' environment, beside this one's: names and values.
+
+    Raises:
+      ValueError: if JAX does not start there, with its own last words.
     """
     program = "import jax; print(jax.devices()[0].device_kind)"
     done = subprocess.run(
@@ -60,5 +63,12 @@ def device(variables: tuple[tuple[str, str], ...]) -> str:
         text=True,
         check=False,
     )
-    kind = done.stdout.strip() or "unknown"
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        where = " ".join(f"{name}={value}" for name, value in variables)
+        raise ValueError(
+            f"JAX does not start with {where}: {said[-1]}. Mend that, and give "
+            "the same command again."
+        )
+    kind = done.stdout.strip()
     return f"a CPU with {os.cpu_count()} cores" if kind == "cpu" else kind

@@ -2,6 +2,8 @@
 
 import subprocess
 
+import pytest
+
 from experiments import provenance
 
 
@@ -29,3 +31,14 @@ def test_a_commit_is_exact_until_a_file_changes(tmp_path, monkeypatch):
         True,
         False,
     ]
+
+
+def test_a_device_is_what_jax_finds_there():
+    assert provenance.device((("JAX_PLATFORMS", "cpu"),)).startswith("a CPU with ")
+
+
+def test_where_jax_does_not_start_its_last_words_are_told():
+    nowhere = (("JAX_PLATFORMS", "abacus"),)
+    with pytest.raises(ValueError, match=r"JAX_PLATFORMS=abacus: .*'?abacus") as told:
+        provenance.device(nowhere)
+    assert "\n" not in str(told.value)
