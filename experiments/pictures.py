@@ -12,6 +12,7 @@ from poseseg_jax.charts.point import Point
 from poseseg_jax.coco.bootstrap import Interval
 from poseseg_jax.coco.crowding import OVERLAP_BUCKETS, PEOPLE_BUCKETS
 from poseseg_jax.coco.scoring import TASKS
+from poseseg_jax.disk import write_whole
 
 # Of a file, without .png -> what it shows, for who cannot see it.
 Names = Mapping[str, str]
@@ -61,9 +62,11 @@ def write(
     if experiment.against_time and has_times:
         made["time"] = "AP against time per picture", _against_time(shown)
     for name in ("scores", "crowding", "along", "time"):
-        (output / f"{name}.png").unlink(missing_ok=True)
+        path = output / f"{name}.png"
         if name in made:
-            (output / f"{name}.png").write_bytes(made[name][1])
+            write_whole(path, made[name][1])
+        else:
+            path.unlink(missing_ok=True)
     return {name: words for name, (words, _) in made.items()}
 
 

@@ -6,24 +6,30 @@
 O/runs/ holds a workdir for every variant and seed, O/results.csv a line for each, and
 O/report.md the tables and charts. Started again, it skips what is finished and goes on
 with what is not; failed runs are tried again. Interrupted with Ctrl-C or by `kill`, it
-lets the runs at work save first.
+lets the runs at work save first, and reports what is finished; a second Ctrl-C spares
+the report. With --report_only it reports what is there, also while another one of these
+is at work on it.
 """
 
 import argparse
 import functools
+import logging
 import shlex
 import signal
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from absl import flags
 
 from experiments import costs, launch, report, schedule
-from experiments.grid import CONFIG, Experiment
+from experiments.grid import CONFIG, Experiment, Run
 from experiments.planning import plan
 from poseseg_jax import command, config_flag
 from poseseg_jax.workdir import occupied
 
 flags.disclaim_key_flags()  # every script has them, and lists them in --help
+
+_log = logging.getLogger(__name__)
 
 _STOPPED = "Interrupted. The same command goes on with what is not finished."
 _COMPILED = ".compiled"  # beside the runs, which share it
@@ -40,7 +46,7 @@ def main(experiment: Experiment) -> None:
         "only", [], "Variant to run now, with what it needs. Several: give it again."
     )
     flags.DEFINE_bool("dry_run", False, "Say what would be run, and what it costs.")
-    flags.DEFINE_bool("report_only", False, "Report what is there; run nothing.")
+    flags.DEFINE_bool("report_only", False, "Report what is there now; run nothing.")
     config_flag.define(
         CONFIG,
         help="Config with which all runs begin; --preset names its preset. "
@@ -75,17 +81,39 @@ def _run(experiment: Experiment, output: Path) -> None:
         return
     # The report is of the whole grid, whatever part of it is run now.
     runs = plan_all()
-    with occupied(output / "runs"):
-        if not given.report_only:
-            places = schedule.places(
-                given.jobs, given.gpus, output / "runs" / _COMPILED
-            )
-            schedule.run_all(wanted, places)
+
+    def tell() -> None:
         report.write(experiment, runs, output, command=_command(experiment, output))
+
+    if given.report_only:
+        tell()
+    else:
+        compiled = output / "runs" / _COMPILED
+        with occupied(output / "runs"):
+            work(wanted, schedule.places(given.jobs, given.gpus, compiled), tell)
     print(f"{output / 'report.md'} tells what came out.")
     failed = sum(launch.state(run) == "failed" for run in runs)
     if failed:
         raise SystemExit(f"{failed} of {len(runs)} runs failed; the report says how.")
+
+
+def work(
+    runs: Sequence[Run], places: Sequence[launch.Place], tell: Callable[[], object]
+) -> None:
+    """Runs what is not finished, and tells what came of it.
+
+    Args:
+      runs: as planned.
+      places: where they may be at work.
+      tell: writes the report: in the end, however many runs failed, and after Ctrl-C.
+    """
+    try:
+        schedule.run_all(runs, places)
+    except KeyboardInterrupt:
+        _log.info("Reporting what is finished; Ctrl-C spares it.")
+        tell()
+        raise
+    tell()
 
 
 def preset_set(argv: list[str]) -> list[str]:

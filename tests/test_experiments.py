@@ -1,5 +1,6 @@
 """An experiment from the command line to its report, with real runs."""
 
+import contextlib
 import csv
 import os
 import signal
@@ -132,11 +133,30 @@ def test_two_presets_are_refused():
         runner.preset_set(["x", "--config=configs/full.py:tiny", "--preset=big"])
 
 
-def test_a_grid_has_one_runner_at_a_time(ground, tmp_path):
+def test_a_grid_has_one_runner_at_a_time_and_is_reported_meanwhile(ground, tmp_path):
     with occupied(tmp_path / "runs"):
         done = run(ground, tmp_path)
+        told = run(ground, tmp_path, "--report_only")
     assert done.returncode == 1
     assert "is in use by another run" in done.stderr
+    assert told.returncode == 0, told.stderr
+    report = (tmp_path / "report.md").read_text()
+    assert "0 of 3 runs are finished" in report
+
+
+@pytest.mark.parametrize("ended", [None, KeyboardInterrupt, ValueError])
+def test_a_grid_is_reported_in_the_end_and_when_it_is_interrupted(ended, monkeypatch):
+    done = []
+
+    def run_all(runs, places):
+        done.append("ran")
+        if ended is not None:
+            raise ended
+
+    monkeypatch.setattr(runner.schedule, "run_all", run_all)
+    with pytest.raises(ended) if ended else contextlib.nullcontext():
+        runner.work([], [], lambda: done.append("told"))
+    assert done == (["ran"] if ended is ValueError else ["ran", "told"])
 
 
 def test_what_an_experiment_sets_itself_cannot_be_set(ground, tmp_path):
