@@ -83,7 +83,8 @@ def _run(experiment: Experiment, output: Path) -> None:
     runs = plan_all()
 
     def tell() -> None:
-        report.write(experiment, runs, output, command=_command(experiment, output))
+        command = _command(experiment, output, jobs=_jobs(runs))
+        report.write(experiment, runs, output, command=command)
 
     if given.report_only:
         tell()
@@ -140,14 +141,20 @@ def preset_set(argv: list[str]) -> list[str]:
     ]
 
 
-def _command(experiment: Experiment, output: Path) -> str:
-    """What makes the report: without what says how, and not what, is run."""
+def _jobs(runs: Sequence[Run]) -> int:
+    """How many were at work at a time, if all say the same; else what is asked now."""
+    said = {start["sharing"] for run in runs for start in launch.starts(run)}
+    return said.pop() if len(said) == 1 else flags.FLAGS.jobs
+
+
+def _command(experiment: Experiment, output: Path, *, jobs: int) -> str:
+    """What makes the report, to the last digit, which sharing a CPU changes."""
     given = flags.FLAGS
     path, _, preset = config_flag.path().partition(":")
     words = ["python", "-m", f"experiments.{experiment.name}", f"--output={output}"]
     words += [] if path == CONFIG else [f"--config={path}"]
     words += [f"--preset={preset}"] if preset else []
-    words.append(f"--seeds={given.seeds}")
+    words += [f"--seeds={given.seeds}", f"--jobs={jobs}"]
     overrides = config_flag.overrides()
     words += [f"--config.{launch.flag(n, v)}" for n, v in overrides.items()]
     return shlex.join(words)

@@ -2,18 +2,21 @@
 
 import contextlib
 import csv
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from experiments import readme, runner
+from experiments import launch, readme, runner
 from poseseg_jax.workdir import occupied
 from tests import documented, tiny_run
+from tests.test_grid import QUESTION, runs_of
 
 # What is another number each time.
 _TIMES = ("train/seconds", "eval/seconds", "eval/ms_per_image")
@@ -142,6 +145,20 @@ def test_a_grid_has_one_runner_at_a_time_and_is_reported_meanwhile(ground, tmp_p
     assert told.returncode == 0, told.stderr
     report = (tmp_path / "report.md").read_text()
     assert "0 of 3 runs are finished" in report
+    assert " --preset=tiny --seeds=1 --jobs=1 " in report
+
+
+@pytest.mark.parametrize(("sharing", "jobs"), [([], 4), ([2, 2, 2], 2), ([1, 2], 4)])
+def test_the_command_of_a_report_runs_as_many_at_a_time(
+    sharing, jobs, tmp_path, monkeypatch
+):
+    runs = runs_of(QUESTION, tmp_path, seeds=2)
+    for run_, one in zip(runs, sharing, strict=False):
+        run_.workdir.mkdir(parents=True)
+        record = {"starts": [{"sharing": one}]}
+        (run_.workdir / launch.RECORD_FILE).write_text(json.dumps(record))
+    monkeypatch.setattr(runner.flags, "FLAGS", SimpleNamespace(jobs=4))
+    assert runner._jobs(runs) == jobs
 
 
 @pytest.mark.parametrize("ended", [None, KeyboardInterrupt, ValueError])
