@@ -26,7 +26,7 @@ def _controls(reduction: int) -> tuple[str, ...]:
 def variants(settings: Settings) -> list[Variant]:
     """Nothing removed, and every reduction in every way."""
     del settings
-    found = [Variant(_BASELINE, at=0)]
+    found = [Variant(_BASELINE, at=0, series=tuple(_WAYS))]
     for by, name in _WAYS.items():
         for reduction in filter(None, REDUCTIONS):
             changes = {"data.reduction": reduction, "data.reduction_by": by}
@@ -35,7 +35,7 @@ def variants(settings: Settings) -> list[Variant]:
                 f"{name}{reduction}",
                 changes,
                 controls=_controls(reduction) if is_removal else (),
-                series=by,
+                series=(by,),
                 at=reduction,
             )
             found.append(variant)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments import launch, perfect
+from experiments import perfect, provenance
 from experiments.grid import Run
 from poseseg_jax import config as config_lib
 from poseseg_jax.coco import annotations
@@ -24,18 +24,22 @@ def ceilings(runs: Sequence[Run], path: Path) -> Ceilings:
 
     Args:
       runs: of the experiment.
-      path: of a file that remembers what the same code has measured before.
+      path: of a file that remembers what the same code has measured before. Of code
+        that no commit holds, nothing is remembered.
     """
-    known = json.loads(path.read_text()) if path.exists() else {}
+    commit = provenance.commit()
+    may_remember = provenance.is_exact(commit)
+    known = json.loads(path.read_text()) if may_remember and path.exists() else {}
     found: Ceilings = {}
     for run in (run for run in runs if run.seed == 0):
         what = perfect.case_of(run.config)
-        key = f"{launch.commit()}: {what!r}"
+        key = f"{commit}: {what!r}"
         if key not in known:
             _log.info("measuring the ceiling of %s", run.variant.name)
             truth = prepare(config_lib.parse(run.config).data).val_annotations
             scores = perfect.measure(what, annotations.load(truth).pictures, truth)
             known[key] = {task: scores[f"{task}/AP"] for task in TASKS}
-            write_whole(path, json.dumps(known, indent=2) + "\n")
+            if may_remember:
+                write_whole(path, json.dumps(known, indent=2) + "\n")
         found[run.variant.name] = known[key]
     return found

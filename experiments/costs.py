@@ -91,20 +91,27 @@ def _flops(left: Sequence[Run]) -> float | None:
 
 
 def _hours(left: Sequence[Run], done: Sequence[Run]) -> str:
-    """By the clock of the runs that are finished."""
+    """By the clock of finished runs: of those that shared processors with fewest."""
     trained = [run for run in done if run.steps]
-    seconds = sum(_seconds(run) for run in trained)
-    steps = sum(run.steps for run in trained)
     if not left:
         return ""
-    if not steps:
+    if not trained:
         return "How long that takes here is known once a run is finished."
-    rest = sum(run.steps for run in left) * seconds / steps
+    at_a_time = min(_sharing(run) for run in trained)
+    timed = [run for run in trained if _sharing(run) == at_a_time]
+    step = sum(_seconds(run) for run in timed) / sum(run.steps for run in timed)
+    rest = sum(run.steps for run in left) * step / at_a_time
+    finished = f"{len(timed)} finished run{'s' if len(timed) > 1 else ''}"
+    runs = "one run" if at_a_time == 1 else f"{at_a_time} runs"
     return (
-        f"A step took {seconds / steps:.3f} s in the {len(trained)} runs that are "
-        f"finished, compilation included: {_duration(rest)} for the rest, one run at a "
-        "time, and their evaluations."
+        f"A step took {step:.3f} s in {finished}, {runs} at a time, compilation "
+        f"included: {_duration(rest)} for the rest in that way, and their evaluations."
     )
+
+
+def _sharing(run: Run) -> int:
+    """How many runs, this one among them, shared the processors."""
+    return max((start["sharing"] for start in launch.starts(run)), default=1)
 
 
 def _seconds(run: Run) -> float:

@@ -11,11 +11,13 @@ its last one has learned for a sixth of the steps alone.
 
 What the reduced data sets have to do with it is told by controls: the chains that take
 the backbone, as MultiPoseSeg's, or all, once more with 80 % removed in all stages.
-Beside its control a chain differs in its data only; beside one long run it differs in
-restarts of the schedule and of the optimizer, too.
+From its control a chain differs in its data only; from one long run it differs in
+restarts of the schedule and of the optimizer, too. What the maps of an ancestor add is
+told by the same chain without them; the first of them has learned for a sixth of the
+steps, and its maps weigh as much as the labels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from experiments import runner
@@ -55,14 +57,23 @@ def variants(settings: Settings) -> list[Variant]:
         "optim.warmup_steps": min(settings.optim.warmup_steps, steps // 10),
     }
     first = f"stage {_FIRST}"
+    controls = map(_control_of, _CONTROLLED)
     return [
         Variant(_BASELINE, {"data.reduction": _LAST}),
         Variant("one long run, none removed", {"data.reduction": 0}),
-        Variant(_FIRST_OF_CONTROLS, {"data.reduction": _LAST, **shared}, is_step=True),
-        Variant(first, {"data.reduction": _FIRST, **shared}, at=1, is_step=True),
+        _first_stage(_FIRST_OF_CONTROLS, _LAST, shared, series=controls),
+        _first_stage(first, _FIRST, shared, series=_WAYS),
         *(variant for way in _CONTROLLED for variant in _control(way, shared)),
         *(variant for way in _WAYS for variant in _chain(way, first, shared)),
     ]
+
+
+def _first_stage(
+    name: str, reduction: int, shared: dict[str, Any], *, series: Iterable[str]
+) -> Variant:
+    """Which several chains share."""
+    changes = {"data.reduction": reduction, **shared}
+    return Variant(name, changes, series=tuple(series), at=1, is_step=True)
 
 
 def _control_of(way: str) -> str:
@@ -80,6 +91,7 @@ def _control(way: str, shared: dict[str, Any]) -> list[Variant]:
 def _chain(way: str, first: str, shared: dict[str, Any]) -> list[Variant]:
     names = [first, *(f"{way}, stage {reduction}" for reduction in _STAGES[1:])]
     controls = (_control_of(way),) if way in _CONTROLLED else ()
+    controls = (f"all, stage {_LAST}",) if way == "all and maps" else controls
     return _later_stages(way, shared, names, _STAGES, series=way, controls=controls)
 
 
@@ -99,7 +111,7 @@ def _later_stages(
             {"data.reduction": reductions[stage], **shared, **_WAYS[way]},
             after=names[stage - 1] if _WAYS[way] else "",
             controls=() if name != names[-1] else controls,
-            series=series,
+            series=(series,),
             at=stage + 1,
             stage=stage,
             is_step=name != names[-1],

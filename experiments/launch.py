@@ -1,11 +1,8 @@
 """One run as a process of its own: the command that anybody could type, and its end."""
 
-import functools
 import hashlib
-import importlib.metadata
 import json
 import os
-import platform
 import shlex
 import signal
 import subprocess
@@ -13,18 +10,16 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
+from experiments import provenance
 from experiments.grid import Changes, Run
 from poseseg_jax import workdir as workdir_lib
 from poseseg_jax.disk import write_whole
 from poseseg_jax.fields import differences
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 RECORD_FILE = "run.json"
 LOG_FILE = "log.txt"
-_PACKAGES = ("jax", "flax", "optax", "numpy", "pycocotools")
 # What is asked of Linux (PR_SET_PDEATHSIG, SIGTERM) holds for what comes instead, too.
 _TIED = (
     "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); "
@@ -137,9 +132,9 @@ def start(run: Run, place: Place) -> "Process":
     run.workdir.mkdir(parents=True, exist_ok=True)
     words = command(run)
     begun = {
-        "commit": commit(),
-        "versions": _versions(),
-        "device": device(place),
+        "commit": provenance.commit(),
+        "versions": provenance.versions(),
+        "device": provenance.device(place.variables),
         "sharing": place.sharing,
     }
     record: dict[str, Any] = {"command": shlex.join(words)}
@@ -231,39 +226,3 @@ def _write(run: Run, record: Mapping[str, Any]) -> None:
 def _plain(values: Changes) -> dict[str, Any]:
     """As JSON gives it back."""
     return json.loads(json.dumps(dict(values)))
-
-
-def _versions() -> dict[str, str]:
-    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
-    return {"python": platform.python_version(), **found}
-
-
-@functools.cache
-def device(place: Place) -> str:
-    """What JAX finds there; asked by a process that leaves it again."""
-    program = "import jax; print(jax.devices()[0].device_kind)"
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=place.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    kind = done.stdout.strip() or "unknown"
-    return f"a CPU with {os.cpu_count()} cores" if kind == "cpu" else kind
-
-
-def commit() -> str:
-    """Of this repository, and whether its files differ from it."""
-
-    def git(*words: str) -> str:
-        done = subprocess.run(
-            ["git", *words], cwd=REPOSITORY, capture_output=True, text=True, check=False
-        )
-        return done.stdout.strip()
-
-    found = git("rev-parse", "--short=10", "HEAD")
-    if not found:
-        return "unknown: not a git repository"
-    changed = git("status", "--porcelain", "--untracked-files=no")
-    return f"{found}, with changes" if changed else found

@@ -82,10 +82,12 @@ def _point(one: Interval | None) -> Point | None:
 
 
 def _along(experiment: Experiment, rows: Sequence[Row]) -> bytes:
-    """A panel for each task and head count; a line for each series of variants."""
-    names = list(
-        dict.fromkeys(row.variant.series for row in rows if row.variant.series)
-    )
+    """A panel for each task and head count; a line for each series of variants.
+
+    What has no place along it is what the series end beside: a level.
+    """
+    names = list(dict.fromkeys(one for row in rows for one in row.variant.series))
+    across = [r for r in rows if r.variant.at is None and not r.variant.is_step]
     panels = [
         lines.Panel(
             f"{task}, {part}",
@@ -95,12 +97,12 @@ def _along(experiment: Experiment, rows: Sequence[Row]) -> bytes:
                     {
                         row.variant.at: row.spread(key.format(task))
                         for row in rows
-                        if row.variant.series in (name, "")
-                        and row.variant.at is not None
+                        if name in row.variant.series and row.variant.at is not None
                     },
                 )
                 for name in names
             ],
+            {row.variant.name: row.spread(key.format(task)) for row in across},
         )
         for task in TASKS
         for part, key in _PARTS.items()

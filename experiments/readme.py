@@ -12,6 +12,7 @@ import importlib
 import json
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ fails is reported, and does not stop the others.
 |---|---|
 | `--preset=tiny` | runs anywhere, on drawn people: says little of photographs |
 | `--seeds=3` | so many runs of every variant, each with a seed of its own |
-| `--only=VARIANT,...` | runs these now, and what they need |
+| `--only=VARIANT` | runs this variant now, and what it needs; several: `--only` again |
 | `--dry_run` | lists the runs, how far each is, and what the rest takes |
 | `--report_only` | makes the report of what is there |
 | `--jobs=2` | so many runs at a time on a CPU; their times are not reported |
@@ -185,6 +186,8 @@ def _read(path: Path) -> dict[str, Any]:
 def add(output: Path) -> Path:
     """Copies a report, without its runs, to the others.
 
+    It takes the place of an older one of the same experiment and data.
+
     Args:
       output: where an experiment has left it.
 
@@ -192,18 +195,42 @@ def add(output: Path) -> Path:
       Where it is now: experiments/reports/ and the name of the folder.
 
     Raises:
-      ValueError: if there is no report.
+      ValueError: if there is no report, if it is one of those that are kept, and if a
+        report of something else has the place.
     """
     if not (output / SUMMARY_FILE).exists():
         raise ValueError(f"{output} holds no {SUMMARY_FILE}, so no report.")
+    if output.resolve().is_relative_to(REPORTS.resolve()):
+        raise ValueError(
+            f"{output} is kept already; expected the output of an experiment, as "
+            "runs/losses."
+        )
     kept = REPORTS / output.resolve().name
-    kept.mkdir(parents=True, exist_ok=True)
-    for path in kept.iterdir():
-        path.unlink()
-    for path in sorted(output.iterdir()):
-        if path.is_file() and path.suffix in (".md", ".png", ".csv", ".json"):
-            shutil.copy(path, kept)
+    _check_same(_read(output / SUMMARY_FILE), kept)
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    # Where the page does not look, so that a report is there whole or not at all.
+    with tempfile.TemporaryDirectory(prefix=".report", dir=REPORTS.parent) as folder:
+        new, old = Path(folder) / "new", Path(folder) / "old"
+        new.mkdir()
+        for path in sorted(output.iterdir()):
+            if path.is_file() and path.suffix in (".md", ".png", ".csv", ".json"):
+                shutil.copy(path, new)
+        if kept.exists():
+            kept.rename(old)
+        new.rename(kept)
     return kept
+
+
+def _check_same(new: Mapping[str, Any], kept: Path) -> None:
+    if not (kept / SUMMARY_FILE).exists():
+        return
+    old = _read(kept / SUMMARY_FILE)
+    what = [f"{said['name']} on {said['data']}" for said in (old, new)]
+    if what[0] != what[1]:
+        raise ValueError(
+            f"{kept} holds the report of {what[0]}, not of {what[1]}: give the output "
+            "another name, or remove that report first."
+        )
 
 
 def _paragraphs(name: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Runs an experiment to its report: what every script of this folder calls.
 
     python -m experiments.NAME --output=O [--preset=tiny] [--seeds=3] [--dry_run]
-        [--only=VARIANT,...] [--jobs=2 | --gpus=0,1] [--config.x=y ...]
+        [--only=VARIANT] [--jobs=2 | --gpus=0,1] [--config.x=y ...]
 
 O/runs/ holds a workdir for every variant and seed, O/results.csv a line for each, and
 O/report.md the tables and charts. Started again, it skips what is finished and goes on
@@ -18,7 +18,8 @@ from pathlib import Path
 from absl import flags
 
 from experiments import costs, launch, report, schedule
-from experiments.grid import CONFIG, Experiment, plan
+from experiments.grid import CONFIG, Experiment
+from experiments.planning import plan
 from poseseg_jax import command, config_flag
 from poseseg_jax.workdir import occupied
 
@@ -35,7 +36,9 @@ def main(experiment: Experiment) -> None:
     flags.DEFINE_integer("seeds", 3, "Runs of every variant.")
     flags.DEFINE_integer("jobs", 1, "Runs at a time, on this machine's processors.")
     flags.DEFINE_list("gpus", [], "GPUs with a run at a time on each, as 0,1,2.")
-    flags.DEFINE_list("only", [], "Variants to run now, with what they need.")
+    flags.DEFINE_multi_string(
+        "only", [], "Variant to run now, with what it needs. Several: give it again."
+    )
     flags.DEFINE_bool("dry_run", False, "Say what would be run, and what it costs.")
     flags.DEFINE_bool("report_only", False, "Report what is there; run nothing.")
     config_flag.define(

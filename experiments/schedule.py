@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments import launch
+from experiments import launch, provenance
 from experiments.grid import Run
 from experiments.launch import Place, Process
 from poseseg_jax.workdir import holder
@@ -42,7 +42,7 @@ def places(jobs: int, gpus: Sequence[str], compiled: Path) -> list[Place]:
     if jobs == 1:
         return [Place((shared,))]
     place = Place((shared, ("JAX_NUM_CPU_DEVICES", "1")), sharing=jobs)
-    kind = launch.device(place)
+    kind = provenance.device(place.variables)
     if "CPU" not in kind:
         raise ValueError(
             f"--jobs={jobs} is for a CPU, and JAX finds {kind}: give --gpus=0,1 for a "

@@ -19,10 +19,10 @@ _COMPARED = {**ALL_PICTURES, **SINGLES, **CROWDS}
 
 
 def of_variants(variants: Sequence[Variant], *, trend: str) -> str:
-    """What each of them is: which fields it sets, and on which line it lies."""
-    head = ["variant", "what it sets", *(["on the line"] if trend else [])]
+    """What each of them is: which fields it sets, and on which lines it lies."""
+    head = ["variant", "what it sets", *(["on the lines"] if trend else [])]
     cells = [
-        [one.name, _changed(one), *([one.series or "all of them"] if trend else [])]
+        [one.name, _changed(one), *([", ".join(one.series)] if trend else [])]
         for one in variants
     ]
     return f"## Variants\n\n{markdown.table(head, cells, words=3)}"

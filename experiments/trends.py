@@ -36,7 +36,7 @@ def trends(
         return {}
     weights = {
         series: found
-        for series in dict.fromkeys(v.series for v in variants if v.series)
+        for series in dict.fromkeys(one for v in variants for one in v.series)
         if (found := _rise(variants, series)).keys() <= drawn.keys()
     }
     for one, other in _controlled(variants):
@@ -46,11 +46,11 @@ def trends(
 
 
 def _rise(variants: Sequence[Variant], series: str) -> _Weights:
-    """Least squares; variants without a series lie on every line."""
+    """Least squares."""
     places = {
         variant.name: variant.at
         for variant in variants
-        if variant.series in (series, "") and variant.at is not None
+        if series in variant.series and variant.at is not None
     }
     length = max(places.values()) - min(places.values())
     slope = slope_weights(list(places.values()))
@@ -60,7 +60,13 @@ def _rise(variants: Sequence[Variant], series: str) -> _Weights:
 def _controlled(variants: Sequence[Variant]) -> list[tuple[str, str]]:
     """A series, and another that holds controls of its variants."""
     series = {variant.name: variant.series for variant in variants}
-    pairs = ((v.series, series[control]) for v in variants for control in v.controls)
+    pairs = (
+        (one, other)
+        for variant in variants
+        for control in variant.controls
+        for one in variant.series
+        for other in series[control]
+    )
     return list(dict.fromkeys(pairs))
 
 

@@ -33,7 +33,7 @@ def measured(monkeypatch):
     monkeypatch.setattr(ceiling.perfect, "measure", measure)
     monkeypatch.setattr(ceiling, "prepare", lambda settings: Truth)
     monkeypatch.setattr(ceiling.annotations, "load", Labels)
-    monkeypatch.setattr(ceiling.launch, "commit", lambda: "abc")
+    monkeypatch.setattr(ceiling.provenance, "commit", lambda: "abc")
     return asked
 
 
@@ -68,6 +68,29 @@ def test_what_the_same_code_has_measured_is_known(measured, tmp_path, monkeypatc
     assert ceiling.ceilings(grid(tmp_path), path) == first
     assert measured == [2, 4]
     assert len(json.loads(path.read_text())) == 2
-    monkeypatch.setattr(ceiling.launch, "commit", lambda: "def")
+    monkeypatch.setattr(ceiling.provenance, "commit", lambda: "def")
     ceiling.ceilings(grid(tmp_path), path)
     assert measured == [2, 4, 2, 4]
+
+
+@pytest.mark.parametrize(
+    "commit", ["abc, with changes", "unknown: not a git repository"]
+)
+def test_what_code_without_a_commit_has_measured_is_not_remembered(
+    commit, measured, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(ceiling.provenance, "commit", lambda: commit)
+    path = tmp_path / "known.json"
+    ceiling.ceilings(grid(tmp_path), path)
+    assert not path.exists()
+    ceiling.ceilings(grid(tmp_path), path)
+    assert measured == [2, 4, 2, 4]
+
+
+def test_what_was_remembered_of_other_code_stays(measured, tmp_path, monkeypatch):
+    path = tmp_path / "known.json"
+    ceiling.ceilings(grid(tmp_path), path)
+    before = path.read_text()
+    monkeypatch.setattr(ceiling.provenance, "commit", lambda: "abc, with changes")
+    ceiling.ceilings(grid(tmp_path), path)
+    assert path.read_text() == before

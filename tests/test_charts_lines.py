@@ -94,6 +94,26 @@ def test_differences_have_a_line_at_zero(monkeypatch):
     assert above.lines[:] == curves(above)
 
 
+def test_levels_lie_across_and_are_named(monkeypatch):
+    panels = [
+        Panel("1", [series("a")], {"long": Point(0.9), "longer": None}),
+        Panel("2", [series("a")], {"longer": Point(0.1)}),
+    ]
+    figure = drawn(monkeypatch, *panels)
+    assert_words_are_legible(figure)
+    assert {"long", "longer"} <= set(words(figure))
+    first, second = figure.axes
+    heights = [
+        [line.get_ydata()[0] for line in axis.lines if line not in curves(axis)]
+        for axis in (first, second)
+    ]
+    np.testing.assert_allclose(heights, [[90], [10]])
+    assert first.get_ylim()[1] > 90
+    assert second.get_ylim()[0] < 10
+    assert first.lines[-1].get_linestyle() == second.lines[-1].get_linestyle() == "--"
+    assert first.lines[-1]._dash_pattern != second.lines[-1]._dash_pattern
+
+
 def test_no_score_is_said(monkeypatch):
     panels = [Panel("a", [Series("a", {1: None})]), Panel("b", [])]
     figure = drawn(monkeypatch, *panels)
@@ -118,6 +138,10 @@ def test_nothing_is_drawn_too():
         (
             [Panel("all", [series(name) for name in "abcdefg"])],
             r"7 series \(a, b.*6 at",
+        ),
+        (
+            [Panel("all", [series("a")], dict.fromkeys("xyz"))],
+            r"3 levels \(x, y, z\) cannot be told apart; expected 2 at most",
         ),
         (
             [Panel("all", [Series("a", {math.nan: None})])],

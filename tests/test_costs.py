@@ -31,9 +31,11 @@ def grid(folder, **changes):
     return runs_of(experiment, folder, seeds=2, train__batch_size=2)
 
 
-def finish(run, finished, *, seconds):
+def finish(run, finished, *, seconds, sharing=1):
     finished.add(run.workdir)
     run.workdir.mkdir(parents=True)
+    record = {"starts": [{"sharing": sharing}]}
+    (run.workdir / "run.json").write_text(json.dumps(record))
     (run.workdir / "metrics.json").write_text(json.dumps({"train/seconds": seconds}))
 
 
@@ -69,8 +71,33 @@ def test_the_rest_takes_what_a_step_took(finished, tmp_path):
     finish(runs[0], finished, seconds=80.0)
     said = costs.table(runs)
     assert "3 runs are left: 1,600 steps" in said
-    assert "A step took 0.100 s in the 1 runs that are finished" in said
+    assert "A step took 0.100 s in 1 finished run, one run at a time" in said
     assert "3 min for the rest" in said
+
+
+@pytest.mark.parametrize(
+    ("sharing", "words"),
+    [
+        # 1,200 steps are left: of 0.2 s each, two at a time.
+        ((2, 2), "A step took 0.200 s in 2 finished runs, 2 runs at a time"),
+        ((2, 1), "A step took 0.200 s in 1 finished run, one run at a time"),
+    ],
+)
+def test_a_step_is_told_with_how_many_ran_at_a_time(finished, tmp_path, sharing, words):
+    runs = grid(tmp_path)
+    finish(runs[0], finished, seconds=160.0, sharing=sharing[0])
+    finish(runs[1], finished, seconds=80.0, sharing=sharing[1])
+    said = costs.table(runs)
+    assert words in said
+    whole, shared = "4 min for the rest in that way", "2 min for the rest in that way"
+    assert (shared if sharing == (2, 2) else whole) in said
+
+
+def test_runs_that_shared_do_not_slow_down_those_that_ran_alone(finished, tmp_path):
+    runs = grid(tmp_path)
+    finish(runs[0], finished, seconds=8000.0, sharing=2)
+    finish(runs[2], finished, seconds=80.0)
+    assert "A step took 0.100 s in 1 finished run" in costs.table(runs)
 
 
 def test_of_a_finished_grid_nothing_is_left(finished, tmp_path):

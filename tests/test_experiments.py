@@ -94,6 +94,18 @@ def test_a_grid_killed_in_the_middle_goes_on_to_the_same_table(ground, tmp_path)
     assert "holds a run of another config (optim.ema" in other.stderr
 
 
+def test_a_variant_with_a_comma_in_its_name_can_be_asked_for_alone(tmp_path):
+    words = ["--preset=tiny", "--seeds=1", "--dry_run", f"--output={tmp_path / 'x'}"]
+    wanted = ["--only=one long run, 80 % removed", "--only=nothing, stage 40"]
+    done = documented.run("experiments.feedback_transfer", *words, *wanted)
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in done.stdout.splitlines() if "| new |" in line]
+    assert [row.split(" | ")[0] for row in rows] == [
+        "| one long run, 80 % removed",
+        "| nothing, stage 40",
+    ]
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [

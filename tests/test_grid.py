@@ -7,7 +7,8 @@ import pytest
 
 from configs import base
 from experiments import launch, readme
-from experiments.grid import Experiment, Variant, plan
+from experiments.grid import Experiment, Variant
+from experiments.planning import plan
 from poseseg_jax import changes
 from poseseg_jax import config as config_lib
 from poseseg_jax.data.bias import REDUCTIONS
@@ -91,19 +92,14 @@ def test_all_reductions_are_there_three_times_at_equal_steps(tmp_path):
 def test_a_chain_has_as_many_steps_as_one_long_run(preset, tmp_path):
     runs = runs_of(load("feedback_transfer"), tmp_path, preset=preset)
     long = next(run.steps for run in runs if run.variant.name.startswith("one long"))
-    by_name = {run.variant.name: run for run in runs}
-    first, first_of_controls = (
-        by_name["stage 30"],
-        by_name["80 % in all stages, stage 1"],
-    )
     chains: dict[str, list] = {}
     for run in runs:
-        if run.variant.series:
-            chains.setdefault(run.variant.series, []).append(run)
+        for series in run.variant.series:
+            chains.setdefault(series, []).append(run)
     assert len(chains) == 6
-    for name, stages in chains.items():
+    for name, chain in chains.items():
         is_control = name.endswith("80 % in all stages")
-        chain = [first_of_controls if is_control else first, *stages]
+        assert [run.variant.at for run in chain] == [1, 2, 3, 4, 5, 6]
         assert sum(run.steps for run in chain) == long
         removed = [run.config["data"]["reduction"] for run in chain]
         assert removed == ([80] * 6 if is_control else [30, 40, 50, 60, 70, 80])

@@ -4,15 +4,26 @@ import csv
 import dataclasses
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from experiments import launch, outcome, pictures, ran, report, scores, tables
+from experiments import (
+    feedback_transfer,
+    launch,
+    outcome,
+    pictures,
+    ran,
+    report,
+    scores,
+    tables,
+)
 from experiments.grid import ALL_PICTURES, CROWDS, Experiment, Variant
 from experiments.outcome import Outcome
 from experiments.pretended import Habits, detect
 from poseseg_jax import judging
+from poseseg_jax.charts import lines
 from poseseg_jax.coco import annotations
 from poseseg_jax.coco.bootstrap import Interval
 from tests import tiny_run
@@ -28,7 +39,7 @@ EXPERIMENT = Experiment(
     expected="They should.",
     baseline="usual",
     variants=lambda config: [
-        Variant(name, {"optim.ema": 0.5 + i / 10}, at=i, series="eyes")
+        Variant(name, {"optim.ema": 0.5 + i / 10}, at=i, series=("eyes",))
         for i, name in enumerate(SEES)
     ],
     about=ALL_PICTURES,
@@ -146,6 +157,30 @@ def test_charts_are_there_and_linked(told):
         assert (output / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert f"({name}.png)" in text
     assert not (output / "time.png").exists()
+
+
+def test_a_chart_along_has_the_chains_and_the_long_runs_beside(monkeypatch):
+    experiment = feedback_transfer.EXPERIMENT
+    runs = runs_of(experiment, Path())
+    score = {run.variant.name: 0.01 * n for n, run in enumerate(runs)}
+    rows = [
+        scores.Row(r.variant, {0: {"segm/AP": score[r.variant.name]}}, {}, {})
+        for r in runs
+    ]
+    kept: list[lines.Panel] = []
+    monkeypatch.setattr(lines, "lines", lambda panels, **_: kept.extend(panels) or b"")
+    pictures._along(experiment, rows)
+    (panel,) = [one for one in kept if one.title == "segm, all pictures"]
+    begun = {series.name: series.points[1].value for series in panel.series}
+    control = score["80 % in all stages, stage 1"]
+    assert begun == dict.fromkeys(
+        ["backbone, 80 % in all stages", "all, 80 % in all stages"], control
+    ) | dict.fromkeys(["nothing", "backbone", "all", "all and maps"], score["stage 30"])
+    assert all(list(series.points) == [1, 2, 3, 4, 5, 6] for series in panel.series)
+    assert list(panel.levels) == [
+        "one long run, 80 % removed",
+        "one long run, none removed",
+    ]
 
 
 def test_times_of_runs_that_shared_the_processors_are_not_reported(told):
@@ -267,12 +302,12 @@ def test_a_report_says_what_each_variant_is(told):
     _, _, text = told
     assert table_row(text, "## Variants", "better")[1] == "`optim.ema=0.6`"
     changes = {"eval.scales": (0.75, 1.0), "eval.flip": True}
-    again = Variant("again", changes, of="network", series="eyes")
+    again = Variant("again", changes, of="network", series=("eyes", "ears"))
     made = tables.of_variants([again, Variant("x")], trend="up")
     first, second = made.splitlines()[-2:]
     sets = "network of `network`, `eval.scales=0.75,1`, `eval.flip=True`"
-    assert first == f"| again | {sets} | eyes |"
-    assert second == "| x | nothing | all of them |"
+    assert first == f"| again | {sets} | eyes, ears |"
+    assert second == "| x | nothing |  |"
 
 
 def test_controls_come_before_the_baseline():

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from experiments import launch, schedule
+from experiments import launch, provenance, schedule
 from experiments.grid import Variant
 from tests.test_grid import QUESTION, runs_of
 
@@ -46,7 +46,7 @@ def quick(monkeypatch):
         return ["python", "-c", _RUN, json.dumps(told)]
 
     monkeypatch.setattr(launch, "command", command)
-    monkeypatch.setattr(launch, "device", lambda place: "a CPU")
+    monkeypatch.setattr(provenance, "device", lambda variables: "a CPU")
 
 
 def grid(folder, *variants, seeds=1):
@@ -248,6 +248,6 @@ def test_every_gpu_is_a_place_and_cores_are_shared(tmp_path):
 
 
 def test_several_jobs_do_not_crowd_on_a_gpu(tmp_path, monkeypatch):
-    monkeypatch.setattr(launch, "device", lambda place: "NVIDIA A100")
+    monkeypatch.setattr(provenance, "device", lambda variables: "NVIDIA A100")
     with pytest.raises(ValueError, match="JAX finds NVIDIA A100: give --gpus"):
         schedule.places(2, [], tmp_path)

@@ -1,7 +1,7 @@
 """Scores along a number, drawn: percent removed, steps, milliseconds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -15,6 +15,7 @@ _MARKERS = "os^DvP"  # colours alone are not for everybody, nor for every printe
 _APART = 3.0  # points of paper between the intervals of series
 _LINE, _KEY = 105, 7  # letters in a line of the legend; as wide as so many is a key
 _AS_TICKS = 8  # numbers, which are written below the axis
+_LEVELS = ((0, (7, 2, 1, 2)), (0, (1, 2)))  # how they are dashed; zero is otherwise
 _BAND_FROM = 9  # numbers; fewer are drawn with whiskers, which hide less
 
 
@@ -33,10 +34,17 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """Series in one pair of axes, under a title."""
+    """Series in one pair of axes, under a title.
+
+    Attributes:
+      title: what they are scores of.
+      series: lines.
+      levels: scores that lie nowhere along x, by name: drawn across, without interval.
+    """
 
     title: str
     series: Sequence[Series]
+    levels: Mapping[str, Point | None] = field(default_factory=dict)
 
 
 def lines(
@@ -62,9 +70,10 @@ def lines(
       A PNG.
 
     Raises:
-      ValueError: for no panels, or more series than there are colours.
+      ValueError: for no panels, more series than there are colours, or more levels
+        than there are dashes.
     """
-    names = _names(panels)
+    names, levels = _names(panels), _level_names(panels)
     _check_numbers(panels)
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
@@ -76,13 +85,15 @@ def lines(
         _lay_numbers(axis, panels)
         for series in panel.series:
             _draw(axis, series, names.index(series.name), len(names))
+        _draw_levels(axis, panel, levels)
         _finish(axis, panel)
     # Numbers stand below a panel that has none below it.
     for place, axis in enumerate(axes.flat):
         axis.tick_params(labelbottom=place + columns >= len(panels))
     figure.supxlabel(x_label, color=style.PALE, fontsize=10)
     figure.supylabel(y_label, color=style.PALE, fontsize=10)
-    _write_heading(figure, title, names, interval if _has_intervals(panels) else None)
+    interval = interval if _has_intervals(panels) else ""
+    _write_heading(figure, title, names, levels=levels, interval=interval)
     return style.png(figure)
 
 
@@ -100,6 +111,16 @@ def _names(panels: Sequence[Panel]) -> list[str]:
         raise ValueError(
             f"{len(names)} series ({', '.join(names)}) cannot be told apart; expected "
             f"{len(_MARKERS)} at most: draw the others in a chart of their own"
+        )
+    return names
+
+
+def _level_names(panels: Sequence[Panel]) -> list[str]:
+    names = list(dict.fromkeys(name for panel in panels for name in panel.levels))
+    if len(names) > len(_LEVELS):
+        raise ValueError(
+            f"{len(names)} levels ({', '.join(names)}) cannot be told apart; expected "
+            f"{len(_LEVELS)} at most"
         )
     return names
 
@@ -149,6 +170,13 @@ def _draw(axis: Any, series: Series, place: int, places: int) -> None:
         axis.vlines(xs, lows, highs, lw=1, alpha=0.6, **look)
 
 
+def _draw_levels(axis: Any, panel: Panel, names: list[str]) -> None:
+    for name, point in panel.levels.items():
+        if point is not None:
+            look = {"color": style.PALE, "ls": _LEVELS[names.index(name)]}
+            axis.axhline(100 * point.value, lw=1.2, zorder=2, **look)
+
+
 def _finish(axis: Any, panel: Panel) -> None:
     axis.set_title(
         style.name(panel.title, 40), loc="left", color=style.INK, fontsize=10
@@ -173,6 +201,7 @@ def _points(panels: Sequence[Panel]) -> list[Point]:
 def _ends(panel: Panel) -> list[float]:
     """All that an axis along y has to hold."""
     ends = [(point.value, point.low, point.high) for point in _points([panel])]
+    ends += [(level.value,) for level in panel.levels.values() if level]
     return [100 * end for point in ends for end in point if end is not None]
 
 
@@ -181,15 +210,19 @@ def _has_intervals(panels: Sequence[Panel]) -> bool:
 
 
 def _write_heading(
-    figure: Figure, title: str, names: list[str], interval: str | None
+    figure: Figure, title: str, names: list[str], *, levels: list[str], interval: str
 ) -> None:
     """The title, and below it what the lines mean."""
     handles = [
         Line2D([], [], color=style.SERIES[i], marker=_MARKERS[i], ms=4, lw=1.4)
         for i in range(len(names))
     ]
-    labels = [style.name(name, 60) for name in names]
-    if interval is not None:
+    handles += [
+        Line2D([], [], color=style.PALE, ls=dashes, lw=1.2)
+        for _, dashes in zip(levels, _LEVELS, strict=False)
+    ]
+    labels = [style.name(name, 60) for name in (*names, *levels)]
+    if interval:
         handles.append(Line2D([], [], color=style.FAINT, lw=1))
         labels.append(style.name(interval, 60))
     lengths = [_KEY + len(label) for label in labels]
