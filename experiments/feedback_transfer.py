@@ -11,8 +11,10 @@ its last one has learned for a sixth of the steps alone.
 
 What the reduced data sets have to do with it is told by controls: the chains that take
 the backbone, as MultiPoseSeg's, or all, once more with 80 % removed in all stages.
-Beside its control a chain differs in its data only; beside one long run it differs in
-restarts of the schedule and of the optimizer, too.
+From its control a chain differs in its data only; from one long run it differs in
+restarts of the schedule and of the optimizer, too. What the maps of an ancestor add is
+told by the same chain without them; the first of them has learned for a sixth of the
+steps, and its maps weigh as much as the labels.
 """
 
 from collections.abc import Iterable, Sequence
@@ -89,6 +91,7 @@ def _control(way: str, shared: dict[str, Any]) -> list[Variant]:
 def _chain(way: str, first: str, shared: dict[str, Any]) -> list[Variant]:
     names = [first, *(f"{way}, stage {reduction}" for reduction in _STAGES[1:])]
     controls = (_control_of(way),) if way in _CONTROLLED else ()
+    controls = (f"all, stage {_LAST}",) if way == "all and maps" else controls
     return _later_stages(way, shared, names, _STAGES, series=way, controls=controls)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,9 @@ def section(runs: Sequence[Run], command: str) -> str:
     done = [run for run in runs if launch.state(run) == "finished"]
     lines = [f"## What ran\n\n```bash\n{command}\n```\n"]
     lines.append(f"- {len(done)} of {len(runs)} runs are finished.")
-    steps = sorted({run.steps for run in done if run.steps})
-    if steps:
-        counts = " or ".join(f"{count:,}" for count in steps)
+    if done:
         batch = done[0].config["train"]["batch_size"]
-        lines.append(f"- Each is trained for {counts} steps of {batch} pictures.")
+        lines.append(f"- {trained(done).capitalize()}; {batch} pictures a step.")
     starts = [start for run in done for start in launch.starts(run)]
     for title, key in (("Code", "commit"), ("Device", "device")):
         lines.append(f"- {title}: {_all_of(start[key] for start in starts)}.")
@@ -34,6 +33,15 @@ def section(runs: Sequence[Run], command: str) -> str:
             lines.append(f"- **Not finished**: {run.label}")
     lines.append("- All scores of all runs: [results.csv](results.csv).")
     return "\n".join(lines) + "\n"
+
+
+def trained(runs: Sequence[Run]) -> str:
+    """How many networks were trained for how many steps, in words."""
+    counts = Counter(run.steps for run in runs)
+    evaluated = counts.pop(0, 0)
+    said = [f"{n} trained for {steps:,} steps" for steps, n in sorted(counts.items())]
+    said += [f"{evaluated} evaluations of these"] if evaluated else []
+    return ", ".join(said)
 
 
 def ran_alone(runs: Sequence[Run]) -> bool:

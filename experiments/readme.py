@@ -46,11 +46,25 @@ _NOT_RUN = "not run yet."
 _HEAD = """# Experiments
 
 What a choice does to the scores. Every script trains a grid of runs, one after the
-other or several at a time, and writes a report of what ran: the mean and the standard
-deviation over seeds, differences to a baseline with bootstrap intervals over pictures
-and seeds, the trend of `bias_ablation` likewise, AP by head count and by overlap,
-charts, the command, versions and commit.
-`python -m experiments.readme` makes this page from the reports.
+other or several at a time, and writes a report of what ran: scores of both tasks, also
+by head count and by overlap, over several seeds where there are some; differences to a
+baseline and to controls, with bootstrap intervals; charts; the command, versions and
+commit. `python -m experiments.readme` makes this page from the reports.
+
+**All that follows is of people who were drawn, and of small networks that were trained
+for minutes on a CPU**, with `--preset=tiny`. It shows that the scripts work, and what
+such networks do: it says little of photographs. `bias_ablation` with a ResNet-50 on
+photographs waits for a GPU:
+
+```bash
+python -m experiments.bias_ablation --output=runs/photographs --seeds=3 \\
+    --config.data.root=coco --config.model.backbone=resnet50
+```
+
+A difference is in AP points, and called clear if its 95 % interval leaves out 0. With
+few seeds some do by chance: every report says how many. Experiments of one preset
+compare with the same baseline, the same config and seeds, so with the same networks:
+what is luck in these is in all of them.
 
 ```bash
 python -m experiments.multi_task --output=runs/multi_task --preset=tiny --seeds=1
@@ -61,7 +75,7 @@ python -m experiments.bias_ablation --output=runs/coco --config.data.root=coco
 Started again, a grid skips what is finished and goes on with what is not; a run that
 fails is reported, and does not stop the others.
 
-| in the output | is |
+| file | what it holds |
 |---|---|
 | `report.md`, `*.png` | what came out, as text, tables and charts |
 | `results.csv` | all scores of all runs |
@@ -71,7 +85,7 @@ fails is reported, and does not stop the others.
 | flag | what it does |
 |---|---|
 | `--preset=tiny` | runs anywhere, on drawn people: says little of photographs |
-| `--seeds=3` | runs of every variant |
+| `--seeds=3` | so many runs of every variant, each with a seed of its own |
 | `--only=VARIANT` | runs this variant now, and what it needs; several: `--only` again |
 | `--dry_run` | lists the runs, how far each is, and what the rest takes |
 | `--report_only` | makes the report of what is there |
@@ -79,7 +93,8 @@ fails is reported, and does not stop the others.
 | `--gpus=0,1` | a run at a time on each of these |
 | `--config.model.norm=frozen` | sets this, or any other field, in every run |
 
-Runs that share a CPU are not the same to the last digit as runs that have it alone.
+Runs that share a CPU add numbers in another order than runs that have it alone. After
+hundreds of steps that is as good as another seed: see that a grid has one `--jobs`.
 """
 
 
@@ -113,7 +128,7 @@ def _section(experiment: Experiment) -> str:
             f"{_rest(name)}\n",
             f"Prior work: {experiment.expected}\n",
             "```bash",
-            f"python -m experiments.{name} --output=runs/{name} --preset=tiny",
+            _command(name),
             "```\n",
             "What came out:\n",
             *_outcomes(name),
@@ -122,12 +137,19 @@ def _section(experiment: Experiment) -> str:
     )
 
 
+def _command(name: str) -> str:
+    """That made the report, or that would."""
+    for _, said in _summaries(name):
+        return said["command"]
+    return f"python -m experiments.{name} --output=runs/{name} --preset=tiny"
+
+
 def _in_short(name: str) -> list[str]:
     """The lines of a table's cell: without intervals."""
     lines = []
     for path, said in _summaries(name):
         lines.append(f"{_what(said)}, {_link(path, 'report')}:")
-        lines += [re.sub(r" \[.*?\]", "", one) for one in _sentences(said)]
+        lines += [re.sub(r" \[.*?\]", "", one) for one in said["outcome"]]
     return lines or [_NOT_RUN]
 
 
@@ -135,11 +157,11 @@ def _outcomes(name: str) -> list[str]:
     """The lines of a list, of each report of an experiment."""
     lines = []
     for path, said in _summaries(name):
-        runs = (
-            f"{said['steps']:,} steps each, {said['finished']} of {said['runs']} runs"
-        )
-        lines.append(f"- {_what(said)}, {runs} ({_link(path, 'the whole report')}):")
-        lines += [f"  - {one}" for one in _sentences(said)]
+        runs = f"{said['finished']} of {said['runs']} runs ({said['trained']})"
+        count, told = said["chance"]
+        lines.append(f"- {_what(said)}, {runs}, {_link(path, 'the whole report')}:")
+        lines += [f"  - {one}" for one in said["outcome"]]
+        lines.append(f"  - In the report, {told} of {count} intervals leave out 0.")
     return lines or [f"- {_NOT_RUN}"]
 
 
@@ -155,10 +177,6 @@ def _what(said: Mapping[str, Any]) -> str:
 
 def _link(path: Path, words: str) -> str:
     return f"[{words}]({path.parent.relative_to(FOLDER)}/report.md)"
-
-
-def _sentences(said: Mapping[str, Any]) -> list[str]:
-    return re.split(r"(?<=\.) (?=[A-Z])", said["outcome"])
 
 
 def _read(path: Path) -> dict[str, Any]:

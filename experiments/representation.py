@@ -6,7 +6,7 @@
 Edges of the skeleton, radius of the discs, strides of the maps, soft or hard masks.
 Beside what training reaches stands the ceiling: what ground truth scores that goes
 through the same targets and the same decoder. Strides and radii of the preset tiny,
-whose discs are six pixels wide, say nothing of larger pictures.
+whose discs have a radius of six pixels, say nothing of larger pictures.
 """
 
 from typing import Any
@@ -43,8 +43,8 @@ EXPERIMENT = Experiment(
     question="What do the edges, the radius, the strides and soft masks cost or give, "
     "beside the ceiling that each of them sets?",
     expected="PersonLab (arXiv 1803.08225) and PosePlusSeg walk a tree of joints, "
-    "with discs of 32 px; the center as an anchor is ours. docs/representation.md has "
-    "the ceilings on COCO.",
+    "with discs of 32 px radius; the center as an anchor is ours. "
+    "docs/representation.md has the ceilings on COCO.",
     baseline=_BASELINE,
     variants=variants,
     has_ceiling=True,

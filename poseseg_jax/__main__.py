@@ -17,8 +17,8 @@ from poseseg_jax import command
 _PACKAGES = ("jax", "flax")
 _MORE = """\
 Each takes --help. Experiments, each a grid of runs and a report, are
-`python -m experiments.NAME`, and experiments/README.md names them; `make bench` says how
-fast all is."""
+`python -m experiments.NAME`, and experiments/README.md names them; `make bench` says
+how fast all is."""
 
 
 def commands() -> dict[str, str]:

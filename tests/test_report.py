@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ from experiments import (
     ran,
     report,
     scores,
+    tables,
 )
-from experiments.grid import ALL_PICTURES, Experiment, Variant
+from experiments.grid import ALL_PICTURES, CROWDS, Experiment, Variant
+from experiments.outcome import Outcome
 from experiments.pretended import Habits, detect
 from poseseg_jax import judging
 from poseseg_jax.charts import lines
@@ -121,18 +124,22 @@ def test_the_table_has_mean_deviation_and_difference(told):
     assert cells[1] == "2"
     assert cells[2] == f"{after.mean():.1f} ± {after.std(ddof=1):.1f}"
     assert cells[3].split()[0] == f"{after.mean() - before.mean():+.1f}"
-    assert cells[-1] == "5.0"
+    assert cells[-1] == "5"
     assert table_row(text, "## Scores", "usual")[3] == "-"
 
 
-def test_what_is_told_apart_is_said_and_nothing_else(told):
+def test_what_is_clear_is_said_and_nothing_else(told):
     _, output, text = told
     summary = json.loads((output / "summary.json").read_text())
-    for said in (text, summary["outcome"]):
-        assert "Keypoints AP, all pictures, beside `usual`: better `better` +" in said
-        assert "1 not told apart" in said
-        assert "worse" not in said
+    for said in (text, " ".join(summary["outcome"])):
+        assert "against `usual`: higher: `better` +" in said
+        assert said.index("Keypoints AP, all pictures (0.") < said.index("higher: ")
+        assert "1 without a clear difference" in said
+        assert "lower" not in said
     assert (summary["runs"], summary["finished"]) == (8, 6)
+    steps = f"{EXPERIMENT.tiny_steps:,} steps"
+    assert summary["trained"] == f"6 trained for {steps}"
+    assert summary["chance"][1] <= summary["chance"][0]
 
 
 def test_what_did_not_run_is_named(told):
@@ -187,7 +194,7 @@ def test_times_of_runs_that_shared_the_processors_are_not_reported(told):
         start = launch.starts(run)[0] | {"sharing": sharing}
         (run.workdir / launch.RECORD_FILE).write_text(json.dumps({"starts": [start]}))
         assert ran.ran_alone(runs[:3]) == (sharing == 1)
-        said = report._scores(rows, {}, is_alone=sharing == 1)
+        said = tables.of_scores(rows, {}, is_alone=sharing == 1)
         assert ("ms a picture" in said) != ("not reported, because runs shared" in said)
     charts = pictures.write(timed, rows, output / "one", has_times=False)
     assert "time" not in charts
@@ -200,7 +207,7 @@ def test_crowds_have_their_tables(told):
     values = [m["crowd/people_1/segm/AP"] for m in (metrics, metrics_1)]
     row = table_row(text, "| segm, people |", "usual")
     assert row[1].split(" ± ")[0] == f"{100 * np.mean(values):.1f}"
-    assert "people 1: " in text
+    assert re.search(r"Pictures by the number of people: \d+ with 1, \d+ with 2", text)
 
 
 def test_a_report_of_nothing_says_so(tmp_path):
@@ -209,7 +216,7 @@ def test_a_report_of_nothing_says_so(tmp_path):
     assert "Nothing that could be compared is finished" in text
     assert not list(tmp_path.glob("*.png"))
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert summary["outcome"] == "No run is finished that could be compared."
+    assert summary["outcome"] == ["No run is finished that could be compared."]
 
 
 @pytest.mark.parametrize(
@@ -220,6 +227,9 @@ def test_a_report_of_nothing_says_so(tmp_path):
         (Interval(0.012, -0.004, 0.02), "+1.2 [-0.4, +2.0]", 0),
         # Draws may lie beside the value: the interval says which side it is.
         (Interval(-0.001, 0.001, 0.02), "-0.1 [+0.1, +2.0]", 1),
+        # An end that is not 0 is not written as 0.
+        (Interval(-0.0004, -0.001, -0.0001), "-0.04 [-0.10, -0.01]", -1),
+        (Interval(0.0004, -0.001, 0.0001), "+0.0 [-0.1, +0.0]", 0),
     ],
 )
 def test_differences_are_points_with_their_interval(interval, words, side):
@@ -237,12 +247,67 @@ def test_words_name_those_that_differ_most_and_count_the_rest():
         for name, one in named.items()
     ]
     experiment = dataclasses.replace(EXPERIMENT, about={"crowds": "{}/AP"})
-    (said,) = outcome.sentences(experiment, rows, {})
+    found = Outcome(experiment, rows, {})
+    (said,) = found.sentences()
     assert said == (
-        "Keypoints AP, crowds, beside `usual`: better `far` +3.0 [+2.0, +4.0], `near` "
-        "+2.0 [+1.0, +3.0]; worse `worse` -2.0 [-3.0, -1.0]; 1 not told apart."
+        "Keypoints AP, crowds, against `usual`: higher: `far` +3.0 [+2.0, +4.0], "
+        "`near` +2.0 [+1.0, +3.0]; lower: `worse` -2.0 [-3.0, -1.0]; 1 without a clear "
+        "difference."
     )
-    assert outcome.chance(experiment, rows, {}) == (4, 3)
+    assert found.chance() == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("count", "score", "said"),
+    [
+        (11, 0.015, " (11 of them, 1.5 AP: too few to tell much)"),
+        (29, 0.5, " (29 of them: too few to tell much)"),
+        (30, 0.049, " (4.9 AP: too few to tell much)"),
+        (30, 0.05, ""),
+    ],
+)
+def test_few_pictures_and_low_scores_are_said_where_they_are_compared(
+    count, score, said
+):
+    key = "crowd/people_8+/segm/AP"
+    rows = [
+        scores.Row(Variant("usual"), {0: {key: score}}, {}, {}),
+        scores.Row(Variant("other"), {0: {}}, {key: Interval(0.0, -0.1, 0.1)}, {}),
+    ]
+    experiment = dataclasses.replace(EXPERIMENT, about=CROWDS)
+    (sentence,) = Outcome(experiment, rows, {}, {"people_8+": count}).sentences()
+    about = "Segm AP, pictures of 8 or more people"
+    assert sentence == f"{about}{said}, against `usual`: no clear difference."
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ((1, 1), "of one run each"),
+        ((3, 3), "over 3 runs each, which are few: if variants made no difference"),
+        ((3, 3), "up to 25 in 100"),
+        ((4, 5), "over 4 to 5 runs each"),
+        ((1, 3), "up to 99 in 100"),
+    ],
+)
+def test_a_report_says_what_its_intervals_are_worth(counts, said):
+    rows = [
+        scores.Row(Variant(str(i)), {seed: {} for seed in range(count)}, {}, {})
+        for i, count in enumerate(counts)
+    ]
+    assert said in report._worth(rows)
+
+
+def test_a_report_says_what_each_variant_is(told):
+    _, _, text = told
+    assert table_row(text, "## Variants", "better")[1] == "`optim.ema=0.6`"
+    changes = {"eval.scales": (0.75, 1.0), "eval.flip": True}
+    again = Variant("again", changes, of="network", series=("eyes", "ears"))
+    made = tables.of_variants([again, Variant("x")], trend="up")
+    first, second = made.splitlines()[-2:]
+    sets = "network of `network`, `eval.scales=0.75,1`, `eval.flip=True`"
+    assert first == f"| again | {sets} | eyes, ears |"
+    assert second == "| x | nothing |  |"
 
 
 def test_controls_come_before_the_baseline():
@@ -253,13 +318,14 @@ def test_controls_come_before_the_baseline():
         {"segm/AP": none},
         {"random70": {"segm/AP": better}},
     )
-    first, second = outcome.sentences(EXPERIMENT, [row], {})
+    found = Outcome(EXPERIMENT, [row], {})
+    first, second = found.sentences()
     assert first == (
-        "Segm AP, all pictures, beside controls: better `bias70` - `random70` +2.0 "
+        "Segm AP, all pictures, against controls: higher: `bias70` - `random70` +2.0 "
         "[+1.0, +3.0]."
     )
-    assert second.endswith("beside `usual`: not told apart.")
-    assert outcome.line(EXPERIMENT, [row], {}) == f"{first} {second}"
+    assert second.endswith("against `usual`: no clear difference.")
+    assert found.first() == [first, second]
 
 
 def test_what_a_variant_did_not_learn_is_neither_scored_nor_compared(

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiments import bias_ablation, outcome
+from experiments import bias_ablation
 from experiments.grid import ALL_PICTURES, Experiment, Variant
+from experiments.outcome import Outcome
 from experiments.trends import trends
 from poseseg_jax.coco.bootstrap import Drawn
 
@@ -94,11 +95,11 @@ def test_nothing_is_told_where_nobody_asks():
 
 def test_a_trend_is_put_into_words_first():
     found = trends(EXPERIMENT, VARIANTS, drawn({"removal": 0.04}), {KEY})
-    line = outcome.line(EXPERIMENT, [], found)
-    assert outcome.sentences(EXPERIMENT, [], found) == [line]
-    assert line.startswith("Segm AP, all pictures, from 0 to 80 %: better `removal")
-    assert line.endswith("; 1 not told apart.")
-    assert outcome.chance(EXPERIMENT, [], found) == (3, 2)
+    told = Outcome(EXPERIMENT, [], found)
+    assert told.sentences() == told.first() == [line := told.first()[0]]
+    assert line.startswith("Segm AP, all pictures, from 0 to 80 %: higher: `removal")
+    assert line.endswith("; 1 without a clear difference.")
+    assert told.chance() == (3, 2)
 
 
 def test_removal_is_beside_both_controls():

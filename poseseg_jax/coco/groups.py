@@ -14,6 +14,8 @@ runs so many times as far as pictures do:
 
                   0    1    2    5    seeds alone
     1 and 1 run   94   83   61   29    1           the seed is not in them
+    2 and 2 runs  94   92   86   76   67
+    2 pairs       94   92   84   69   51
     3 and 3 runs  94   93   90   84   80
     3 pairs       94   93   89   80   75
     5 and 5 runs  94   94   93   91   88

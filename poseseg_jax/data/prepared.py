@@ -75,8 +75,8 @@ class Prepared:
             return ""
         return (
             f"Training pictures with more people than data.max_people={max_people}: "
-            f"{self.pictures_beyond:,}. The largest of each stay; {self.people_beyond:,} "
-            "in all are left out, and their pixels ignored."
+            f"{self.pictures_beyond:,}. The largest of each stay; "
+            f"{self.people_beyond:,} in all are left out, and their pixels ignored."
         )
 
     def trained_on(self, settings: DataSettings) -> str:
