@@ -162,16 +162,16 @@ def test_charts_are_there_and_linked(told):
 def test_a_chart_along_has_the_chains_and_the_long_runs_beside(monkeypatch):
     experiment = feedback_transfer.EXPERIMENT
     runs = runs_of(experiment, Path())
-    score = {run.variant.name: 0.01 * n for n, run in enumerate(runs)}
     rows = [
-        scores.Row(r.variant, {0: {"segm/AP": score[r.variant.name]}}, {}, {})
-        for r in runs
+        scores.Row(run.variant, {0: {"segm/AP": 0.01 * n}}, {}, {})
+        for n, run in enumerate(runs)
     ]
+    score = {row.variant.name: row.spread("segm/AP") for row in rows}
     kept: list[lines.Panel] = []
     monkeypatch.setattr(lines, "lines", lambda panels, **_: kept.extend(panels) or b"")
     pictures._along(experiment, rows)
     (panel,) = [one for one in kept if one.title == "segm, all pictures"]
-    begun = {series.name: series.points[1].value for series in panel.series}
+    begun = {series.name: series.points[1] for series in panel.series}
     control = score["80 % in all stages, stage 1"]
     assert begun == dict.fromkeys(
         ["backbone, 80 % in all stages", "all, 80 % in all stages"], control
