@@ -9,6 +9,7 @@ from typing import Any
 
 from experiments import launch, scores
 from experiments.grid import Run
+from poseseg_jax.disk import beside
 
 
 def section(runs: Sequence[Run], command: str) -> str:
@@ -73,7 +74,7 @@ def write_csv(path: Path, runs: Sequence[Run]) -> None:
         is_done = state == "finished"
         lines.append(about | (dict(scores.metrics(run)) if is_done else {}))
     names = list(dict.fromkeys(name for line in lines for name in line))
-    with path.open("w", newline="") as file:
+    with beside(path) as unfinished, unfinished.open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=names)
         writer.writeheader()
         writer.writerows(lines)

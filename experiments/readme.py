@@ -88,7 +88,7 @@ fails is reported, and does not stop the others.
 | `--seeds=3` | so many runs of every variant, each with a seed of its own |
 | `--only=VARIANT` | runs this variant now, and what it needs; several: `--only` again |
 | `--dry_run` | lists the runs, how far each is, and what the rest takes |
-| `--report_only` | makes the report of what is there |
+| `--report_only` | makes the report of what is there, also while a grid is at work |
 | `--jobs=2` | so many runs at a time on a CPU; their times are not reported |
 | `--gpus=0,1` | a run at a time on each of these |
 | `--config.model.norm=frozen` | sets this, or any other field, in every run |

@@ -25,7 +25,7 @@ def of_variants(variants: Sequence[Variant], *, trend: str) -> str:
         [one.name, _changed(one), *([", ".join(one.series)] if trend else [])]
         for one in variants
     ]
-    return f"## Variants\n\n{markdown.table(head, cells, words=3)}"
+    return f"## Variants\n\n{markdown.table(head, cells, words=len(head))}"
 
 
 def _changed(variant: Variant) -> str:

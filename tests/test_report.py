@@ -303,6 +303,7 @@ def test_a_report_says_what_each_variant_is(told):
     assert table_row(text, "## Variants", "better")[1] == "`optim.ema=0.6`"
     changes = {"eval.scales": (0.75, 1.0), "eval.flip": True}
     again = Variant("again", changes, of="network", series=("eyes", "ears"))
+    assert "| --- | --- |\n" in tables.of_variants([again], trend="")
     made = tables.of_variants([again, Variant("x")], trend="up")
     first, second = made.splitlines()[-2:]
     sets = "network of `network`, `eval.scales=0.75,1`, `eval.flip=True`"
