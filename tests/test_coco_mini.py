@@ -4,10 +4,13 @@ import re
 
 import pytest
 
+from configs import coco_mini
 from experiments.coco_mini import parts, paste, splits
 from tests import documented, pages
 
 PAGE = documented.REPOSITORY / "experiments" / "coco_mini" / "README.md"
+# Of S to train on.
+PHOTOGRAPHS = 2450
 MODULES = ("splits", "paste", "parts")
 
 
@@ -34,3 +37,22 @@ def test_nothing_is_said_to_have_run_that_has_not():
     text = PAGE.read_text()
     has_scores = "**not run**" not in text
     assert has_scores or "Nothing has been trained on a GPU yet" in text
+
+
+def test_most_of_what_is_seen_is_as_it_was_photographed():
+    """And nobody whose mask is known is left out for want of a keypoint."""
+    config = coco_mini.get_config()
+    assert config.data.head_count == "annotated"
+    pictures = PHOTOGRAPHS + paste.NUMBER
+    assert PHOTOGRAPHS > paste.NUMBER
+    times = config.train.num_steps * config.train.batch_size / pictures
+    text = (documented.REPOSITORY / "configs" / "coco_mini.py").read_text()
+    assert f"are {pictures:,}, and {config.train.num_steps:,} steps" in text
+    assert f"see each {times:.0f}" in text
+
+
+def test_training_shows_people_as_large_as_the_test_does():
+    config = coco_mini.get_config()
+    low, high = config.augment.scale_min, config.augment.scale_max
+    middle = (low * high) ** 0.5
+    assert 0.9 < middle / config.eval.zoom < 1.1
