@@ -194,7 +194,9 @@ def test_in_bfloat16_a_network_has_half_the_size_and_near_answers(
     ground, folder, half, pictures
 ):
     sizes = [(path / "model.safetensors").stat().st_size for path in (half, folder)]
-    assert 0.5 < sizes[0] / sizes[1] < 0.55
+    assert 0.5 < sizes[0] / sizes[1] < 0.6  # of one so small, names are a good part
+    for name, array in load_file(half / "model.safetensors").items():
+        assert array.itemsize == (2 if array.ndim > 1 else 4), name
     exact, rounded = (inference.restore(path) for path in (ground.finished, half))
     assert rounded.settings == exact.settings
     pairs = zip(
