@@ -1,6 +1,7 @@
 """A trained network as files to give away.
 
-    python -m poseseg_jax.export --workdir=W --output=O --format=safetensors
+    python -m poseseg_jax.export --workdir=W --output=O --format=safetensors \\
+        [--dtype=bfloat16]
     python -m poseseg_jax.export --workdir=W --output=O --format=program
 
 The first leaves O/model.safetensors and O/config.json, which stand wherever a workdir
@@ -32,6 +33,7 @@ _log = logging.getLogger("poseseg_jax.export")  # __name__ is __main__ for a com
 
 PROGRAM_FILE, ABOUT_FILE = "program.jax", "program.json"
 FORMATS = ("safetensors", "program")
+DTYPES = ("float32", "bfloat16")
 PLATFORMS = ("cpu", "cuda")
 _ALL_PLATFORMS = ("cpu", "cuda", "rocm", "tpu")  # JAX takes any word
 # What is quoted of the scores: not those by crowding.
@@ -45,6 +47,7 @@ def export_safetensors(
     step: int | None = None,
     best: bool = False,
     changes: Mapping[str, Any] | None = None,
+    dtype: str = DTYPES[0],
 ) -> Path:
     """Writes model.safetensors and config.json.
 
@@ -53,13 +56,17 @@ def export_safetensors(
       output: the folder to write into; no workdir of a run.
       step, best: which checkpoint, see `inference.restore`.
       changes: other values for fields of `decode` and `eval` in config.json, by name.
+      dtype: of the kernels, "float32" or "bfloat16": half the size, rounded.
 
     Returns:
       model.safetensors.
 
     Raises:
-      ValueError: if the workdir or a change cannot be used; if `output` is a workdir.
+      ValueError: if the workdir, a change or the type cannot be used; if `output` is a
+        workdir.
     """
+    if dtype not in DTYPES:
+        raise ValueError(f"--dtype is {dtype!r}; there are {DTYPES}.")
     if (output / layout.CHECKPOINTS).is_dir():
         raise ValueError(
             f"{output} is the workdir of a run; give the files a folder of their own."
@@ -71,8 +78,9 @@ def export_safetensors(
         group, field = name.split(".")
         config[group][field] = value
     output.mkdir(parents=True, exist_ok=True)
-    origin = _origin(workdir, trained.step, is_changed=bool(changes))
-    path = released.write(output, trained.variables, origin)
+    is_rounded = dtype != DTYPES[0]
+    origin = _origin(workdir, trained.step, is_changed=bool(changes) or is_rounded)
+    path = released.write(output, trained.variables, origin, dtype=dtype)
     write_whole(output / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
     return path
 
@@ -142,7 +150,7 @@ def _restore(
 
 
 def _origin(workdir: Path, step: int, *, is_changed: bool) -> Origin:
-    """Where a network comes from; read otherwise, it has other scores."""
+    """Where a network comes from; read otherwise, or rounded, it has other scores."""
     if released.is_released(workdir):
         scores = released.read_origin(workdir).scores
     else:
@@ -203,10 +211,15 @@ def _main(_) -> None:
     make = export_safetensors
     if given.format == "program":
         make = export_program
+        if given.dtype is not None:
+            raise ValueError("--dtype is of --format=safetensors, not of a program.")
         if given.platforms is not None:
             chosen["platforms"] = given.platforms
-    elif given.platforms is not None:
-        raise ValueError("--platforms is of a program: give --format=program, too.")
+    else:
+        if given.platforms is not None:
+            raise ValueError("--platforms is of a program: give --format=program, too.")
+        if given.dtype is not None:
+            chosen["dtype"] = given.dtype
     with full_disk_explained(output, "Make room, and give the same command again."):
         path = make(Path(given.workdir), output, **chosen)
     _log.info("%s, %.1f MB, and what it is beside it", path, path.stat().st_size / 1e6)
@@ -218,6 +231,13 @@ if __name__ == "__main__":
     )
     flags.DEFINE_string("output", None, "The folder to write into.", required=True)
     flags.DEFINE_enum("format", "safetensors", FORMATS, "What to write.")
+    flags.DEFINE_enum(
+        "dtype",
+        None,
+        DTYPES,
+        "In which kernels are written, of safetensors; bfloat16 is half the size; "
+        "default: float32.",
+    )
     changes_lib.define_flags()
     flags.DEFINE_list(
         "platforms",

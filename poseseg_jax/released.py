@@ -1,9 +1,10 @@
 """A trained network as two files to give away: model.safetensors and config.json.
 
 The first holds averaged parameters and batch statistics under the names that a
-checkpoint has for them (`params/heads/mid/kernel`), in float32, and in its metadata
-where they come from. The second is the config of the run, as `config.parse` reads it.
-Such a folder stands wherever the workdir of a run is asked for a trained network.
+checkpoint has for them (`params/heads/mid/kernel`), in float32 or, of kernels, in
+bfloat16, and in its metadata where they come from. The second is the config of the run,
+as `config.parse` reads it. Such a folder stands wherever the workdir of a run is asked
+for a trained network.
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from poseseg_jax import layout, stored, tensors
 
@@ -50,16 +52,27 @@ def is_released(folder: Path) -> bool:
     return os.access(folder / WEIGHTS_FILE, os.F_OK) and not has_checkpoints
 
 
-def write(folder: Path, variables: Mapping[str, Any], origin: Origin) -> Path:
+def write(
+    folder: Path,
+    variables: Mapping[str, Any],
+    origin: Origin,
+    *,
+    dtype: str = "float32",
+) -> Path:
     """Writes model.safetensors; the config is the caller's.
 
     Args:
       folder: which is there.
       variables: "params" and "batch_stats".
       origin: for the metadata.
+      dtype: of what has two axes or more. Biases and norms stay as they are: they are
+        a hundredth of a file, and a rounded variance changes all that follows.
     """
     path = folder / WEIGHTS_FILE
-    arrays = jax.device_get(stored.named(dict(variables)))
+    arrays = {
+        name: array.astype(dtype) if array.ndim > 1 else array
+        for name, array in jax.device_get(stored.named(dict(variables))).items()
+    }
     tensors.write(path, arrays, {_ENTRY: json.dumps(vars(origin))})
     return path
 
@@ -72,6 +85,8 @@ def read_origin(folder: Path) -> Origin:
 def read(folder: Path, template: Mapping[str, Any]) -> tuple[dict[str, Any], Origin]:
     """The variables of a released network, and where they come from.
 
+    What is stored in bfloat16 is float32 again, with the values that it has.
+
     Args:
       folder: with the file.
       template: the network's "params" and "batch_stats", with shapes and dtypes.
@@ -82,8 +97,9 @@ def read(folder: Path, template: Mapping[str, Any]) -> tuple[dict[str, Any], Ori
         type, or has values that are no finite numbers.
     """
     path = folder / WEIGHTS_FILE
-    found, metadata = tensors.read(path)
+    stored_as, metadata = tensors.read(path)
     origin = _origin(path, metadata)
+    found = {name: _widened(array) for name, array in stored_as.items()}
     wanted = stored.named(dict(template))
     for name in sorted(found.keys() | wanted.keys()):
         has, needs = (
@@ -100,6 +116,10 @@ def read(folder: Path, template: Mapping[str, Any]) -> tuple[dict[str, Any], Ori
             raise ValueError(f"{path}: {name} has values that are not finite.")
     variables = {name: jnp.asarray(array) for name, array in found.items()}
     return {"params": {}, "batch_stats": {}} | stored.nested(variables), origin
+
+
+def _widened(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32) if array.dtype == jnp.bfloat16 else array
 
 
 def _origin(path: Path, metadata: Mapping[str, str]) -> Origin:

@@ -45,6 +45,12 @@ def filled(box):
     return mask
 
 
+def keypoints_at(entry):
+    """Rows and columns of somebody's keypoints."""
+    points = np.rint(np.reshape(entry["keypoints"], (17, 3))).astype(int)
+    return points[:, 1], points[:, 0]
+
+
 def annotated(people):
     found = [scenes.annotation(p, annotation_id=5, image_id=6) for p in people]
     return [entry for entry in found if entry is not None]
@@ -132,6 +138,49 @@ def test_of_whom_little_is_left_is_no_person_and_no_background(box, becomes):
     codes = people_map(picture_of(*({**e, "id": i} for i, e in enumerate(entries))))
     assert (codes[mask_of(rest)] == IGNORE).all() == (becomes == "crowd")
     assert (rest["num_keypoints"] > 0) == (becomes == "person")
+
+
+def visibility_of(entry):
+    return np.reshape(entry["keypoints"], (17, 3))[:, 2].astype(int)
+
+
+@pytest.mark.parametrize(
+    ("fronts", "below"),
+    [
+        ([(68, 98)], 1),  # 20 of 60 rows are left
+        ([(68, 88)], 0),  # 10 rows
+        # Half of them twice, and each alone would leave 20 rows.
+        ([(68, 98), (68, 88)], 0),
+        ([(68, 88), (68, 98)], 0),
+    ],
+)
+def test_of_whom_little_is_seen_nobody_tells_where_covered_keypoints_are(fronts, below):
+    """All in front count together; what is seen stays, and so does the person."""
+    behind = person(3, 2, box=(70, 80, 48, 60))
+    seen = scene(behind)
+    for corner in fronts:
+        seen = scenes.paste(*seen, cutouts.cut(*donor()), corner)
+    first, *_ = annotated(seen[1])
+    covered = np.zeros(17, bool)
+    for x, y in fronts:
+        covered |= filled((x + 2, y + 2, 48, 64))[keypoints_at(behind)]
+    assert covered.any()
+    assert not covered.all()
+    np.testing.assert_array_equal(visibility_of(first), np.where(covered, below, 2))
+    assert first["num_keypoints"] == np.count_nonzero(visibility_of(first))
+    assert first["iscrowd"] == 0
+    codes = people_map(picture_of({**first, "id": 1}))
+    assert (codes[mask_of(first)] == 1).all()
+
+
+def test_who_was_hidden_before_is_covered_like_all_others():
+    """A keypoint that COCO calls hidden, and one that nobody covers."""
+    behind = person(3, 2, box=(70, 80, 48, 60))
+    behind["keypoints"][2::3] = [1] * 17
+    _, people = scenes.paste(*scene(behind), cutouts.cut(*donor()), (68, 88))
+    covered = filled((70, 90, 48, 64))[keypoints_at(behind)]
+    seen = visibility_of(annotated(people)[0])
+    np.testing.assert_array_equal(seen, np.where(covered, 0, 1))
 
 
 def test_beyond_the_edge_nothing_is_labelled():

@@ -182,6 +182,59 @@ def test_a_network_can_be_given_on_and_keeps_its_bytes(folder, tmp_path):
     assert again.read_bytes() == (folder / "model.safetensors").read_bytes()
 
 
+@pytest.fixture(scope="module")
+def half(ground, tmp_path_factory):
+    """The finished run in bfloat16."""
+    folder = tmp_path_factory.mktemp("half")
+    export.export_safetensors(ground.finished, folder, dtype="bfloat16")
+    return folder
+
+
+def test_in_bfloat16_a_network_has_half_the_size_and_near_answers(
+    ground, folder, half, pictures
+):
+    sizes = [(path / "model.safetensors").stat().st_size for path in (half, folder)]
+    assert 0.5 < sizes[0] / sizes[1] < 0.6  # of one so small, names are a good part
+    for name, array in load_file(half / "model.safetensors").items():
+        assert array.itemsize == (2 if array.ndim > 1 else 4), name
+    exact, rounded = (inference.restore(path) for path in (ground.finished, half))
+    assert rounded.settings == exact.settings
+    pairs = zip(
+        *(jax.tree.leaves(one.variables) for one in (exact, rounded)), strict=True
+    )
+    for value, near in pairs:
+        assert (near.dtype, near.shape) == (np.float32, value.shape)
+        # 8 bits, the first of which is not written.
+        np.testing.assert_allclose(near, value, rtol=2**-8 if value.ndim > 1 else 0)
+    # A confidence moves by a quarter of what its logit does, at most.
+    people, near = (
+        Predictor.from_workdir(path, min_score=0, square=True)(pictures[0])
+        for path in (ground.finished, half)
+    )
+    assert people
+    best = zip(people[:1], near[:1], strict=True)
+    for one, other in best:
+        np.testing.assert_allclose(one.score, other.score, atol=0.02)
+        np.testing.assert_allclose(one.confidence, other.confidence, atol=0.1)
+
+
+def test_in_bfloat16_a_network_has_no_scores_yet_and_keeps_its_bytes(half, tmp_path):
+    assert not released.read_origin(half).scores
+    again = export.export_safetensors(half, tmp_path, dtype="bfloat16")
+    assert again.read_bytes() == (half / "model.safetensors").read_bytes()
+
+
+def test_a_run_can_begin_with_a_network_in_bfloat16(half):
+    ancestor.check(InitSettings(str(half), "all", 0, 0.0))
+
+
+def test_a_program_has_no_dtype_of_its_kernels(tmp_path):
+    words = [f"--workdir={tmp_path}", f"--output={tmp_path / 'out'}"]
+    words += ["--format=program", "--dtype=bfloat16"]
+    status, said = commands.run("poseseg_jax.export", *words)
+    assert (status, "--dtype is of --format=safetensors" in said) == (1, True)
+
+
 def test_a_network_read_otherwise_has_no_scores_yet(ground, tmp_path):
     changes = {"eval.flip": True, "eval.scales": (0.8, 1.0)}
     export.export_safetensors(ground.finished, tmp_path, step=2, changes=changes)

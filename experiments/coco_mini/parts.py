@@ -1,6 +1,6 @@
 """Cuts folders and files into parts that travel, and puts them together again.
 
-    python -m experiments.coco_mini.parts pack PATH... --output=D [--size_mib=48]
+    python -m experiments.coco_mini.parts pack PATH... --output=D [--size_mib=40]
     python -m experiments.coco_mini.parts join D --output=O
 
 D gets part000, part001, ... and parts.sha256, a list as `sha256sum --check` reads it.
@@ -27,7 +27,7 @@ _MIB = 2**20
 _BLOCK = 4 * _MIB
 
 
-def pack(paths: Sequence[Path], output: Path, *, size_mib: int = 48) -> list[str]:
+def pack(paths: Sequence[Path], output: Path, *, size_mib: int = 40) -> list[str]:
     """Writes the parts; the same content under the same names gives the same parts.
 
     Args:
@@ -223,5 +223,5 @@ def _main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_string("output", None, "D or O.", required=True)
-    flags.DEFINE_integer("size_mib", 48, "MiB of a part, at most.", lower_bound=1)
+    flags.DEFINE_integer("size_mib", 40, "MiB of a part, at most.", lower_bound=1)
     command.run(_main, flags_parser=command.parse_flags_and_words)

@@ -1,6 +1,6 @@
 """Makes crowds: pastes people with known masks onto other training pictures.
 
-    python -m experiments.coco_mini.paste --root=S --output=P --number=5000
+    python -m experiments.coco_mini.paste --root=S --output=P [--number=2000]
 
 S is a folder as of `experiments.coco_mini.splits`. P is S with so many more pictures to
 train on, in each of which there are up to 13 people; the pictures of S are links. Both
@@ -35,6 +35,9 @@ from poseseg_jax.coco.annotations import read_document
 _log = logging.getLogger("experiments.coco_mini.paste")  # not __main__
 
 SUMMARY = "paste.json"
+# Fewer than the pictures of which they are made: nearly a thousand people are seen in
+# them again and again.
+NUMBER = 2000
 FEWEST, MOST = 2, 13
 _ROUND = 10**6  # ids of what is new begin at a multiple
 
@@ -151,7 +154,7 @@ def _main(_) -> None:
 if __name__ == "__main__":
     flags.DEFINE_string("root", None, "S, of splits.", required=True)
     flags.DEFINE_string("output", None, "P, a new folder.", required=True)
-    flags.DEFINE_integer("number", 5000, "Pictures to make.", lower_bound=0)
+    flags.DEFINE_integer("number", NUMBER, "Pictures to make.", lower_bound=0)
     flags.DEFINE_integer("fewest", FEWEST, "People in a picture, at least.")
     flags.DEFINE_integer("most", MOST, "People in a picture, at most.")
     flags.DEFINE_integer("seed", 0, "Of all that is drawn.", lower_bound=0)

@@ -3,7 +3,12 @@
 Copy-paste is Ghiasi et al.'s (arXiv 2012.07177). What keypoints ask for besides:
 
 * whose pixels somebody in front takes, loses them from mask, box and area;
-* a visible keypoint under somebody in front becomes a hidden one (v = 1);
+* a visible keypoint under somebody in front becomes a hidden one (v = 1), as long as
+  enough of the person is seen to tell where it is;
+* of whom less than 0.3 is left to be seen, all those in front taken together, covered
+  keypoints become unlabelled ones (v = 0), as COCO's annotators leave them: the pixels
+  there are somebody else's, and the heatmap says of them what is seen. Keypoints that
+  are seen stay, and so do mask and centre: they are a person;
 * of whom less than a tenth is left to be seen, is no person any more: nobody would
   label them so, and a network should not have to guess. But the rest is no background
   either. It becomes a region of a crowd (iscrowd = 1), where nothing is asked. If
@@ -26,11 +31,13 @@ from poseseg_jax.coco.results import encode_mask
 from poseseg_jax.coco.segmentation import to_mask
 from poseseg_jax.skeleton import NUM_KEYPOINTS
 
-KEPT = 0.1  # share of somebody's pixels from which they still are a person
+# Shares of somebody's pixels from which covered keypoints can be told, and from which
+# they still are a person.
+TOLD, KEPT = 0.3, 0.1
 # px; standard deviation of the edge's softness.
 _SOFT = 1.0
 _DECIMALS = 2
-_HIDDEN, _VISIBLE = 1, 2
+_HIDDEN = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +51,7 @@ class Somebody:
       entry: their annotation, which holds as long as `is_covered` is False; None: they
         were pasted.
       is_covered: whether somebody was put in front of them.
+      hidden: keypoints that somebody was put in front of, all together.
     """
 
     mask: Bool[np.ndarray, "H W"]
@@ -52,6 +60,9 @@ class Somebody:
     whole: int
     entry: Mapping[str, Any] | None = None
     is_covered: bool = False
+    hidden: Bool[np.ndarray, "17"] = dataclasses.field(
+        default_factory=lambda: np.zeros(NUM_KEYPOINTS, bool)
+    )
 
 
 def people_of(picture: Picture, entries: Sequence[Mapping[str, Any]]) -> list[Somebody]:
@@ -132,7 +143,11 @@ def annotation(
     if not seen:
         return None
     is_person = seen >= KEPT * person.whole
-    visibility = person.visibility if is_person else np.zeros_like(person.visibility)
+    visibility = person.visibility
+    if not is_person:
+        visibility = np.zeros_like(visibility)
+    elif seen < TOLD * person.whole:
+        visibility = np.where(person.hidden, 0, visibility)
     keypoints: list[float] = []
     for point, seen_as in zip(person.keypoints.tolist(), visibility, strict=True):
         place = [round(v, _DECIMALS) for v in point] if seen_as else [0.0, 0.0]
@@ -154,15 +169,14 @@ def _behind(person: Somebody, front: Bool[np.ndarray, "H W"]) -> Somebody:
     """Somebody with another one in front."""
     height, width = front.shape
     x, y = np.clip(np.rint(person.keypoints), 0, (width - 1, height - 1)).T.astype(int)
-    hides = front[y, x] & (person.visibility == _VISIBLE)
-    is_covered = bool((person.mask & front).any() or hides.any())
-    if not is_covered:
-        return person
+    hides = front[y, x] & (person.visibility > 0)
+    changes = (person.mask & front).any() or (person.visibility[hides] > _HIDDEN).any()
     return dataclasses.replace(
         person,
         mask=person.mask & ~front,
         visibility=np.where(hides, _HIDDEN, person.visibility).astype(np.uint8),
-        is_covered=True,
+        is_covered=person.is_covered or bool(changes),
+        hidden=person.hidden | hides,
     )
 
 
