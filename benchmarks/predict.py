@@ -35,6 +35,7 @@ from poseseg_jax.models import poseseg
 from poseseg_jax.predict import predict
 from poseseg_jax.predictions import DRAWINGS, draw
 from poseseg_jax.predictor import Look, Predictor
+from poseseg_jax.seeing import MAX_SIDE
 
 # (width, height), as phones, cameras, COCO and videos have them.
 _SIZES = (
@@ -121,11 +122,11 @@ def _stages(
         return result
 
     for path in files:
-        photo = timed("read and decode, to draw on", lambda p=path: _read(p))[0]
-        canvas = photo.reduced(1600)
+        photo, canvas = timed("read and decode, to draw on", lambda p=path: _read(p))
         look: Look = timed("input, decoded to size", lambda p=photo: predictor.look(p))
         # All maps come to the host here, which they do not have to elsewhere.
-        maps = jax.device_put(timed("network", lambda seen=look: predictor.maps(seen)))
+        maps = timed("network", lambda seen=look: predictor.maps(seen))
+        maps = jax.block_until_ready(jax.device_put(maps))
         shape = look.input.shape
         if shape not in compiled:
             compiled[shape] = jax.jit(read).lower(maps).compile()
@@ -148,7 +149,7 @@ def _stages(
 
 def _read(path: Path) -> tuple[Any, np.ndarray]:
     photo = open_photo(path)
-    return photo, photo.reduced(1600)
+    return photo, photo.reduced(MAX_SIDE)
 
 
 def _untrained(preset: str) -> Trained:

@@ -54,7 +54,7 @@ def overlays(
         )
 
 
-def worst_sheet(
+def sheet_of(
     found: Results,
     prepared: Prepared,
     pictures: Sequence[PictureScores],

@@ -33,7 +33,7 @@ _log = logging.getLogger("poseseg_jax.export")  # __name__ is __main__ for a com
 
 PROGRAM_FILE, ABOUT_FILE = "program.jax", "program.json"
 FORMATS = ("safetensors", "program")
-DTYPES = ("float32", "bfloat16")
+DTYPES = FULL, ROUNDED = ("float32", "bfloat16")
 PLATFORMS = ("cpu", "cuda")
 _ALL_PLATFORMS = ("cpu", "cuda", "rocm", "tpu")  # JAX takes any word
 # What is quoted of the scores: not those by crowding.
@@ -47,7 +47,7 @@ def export_safetensors(
     step: int | None = None,
     best: bool = False,
     changes: Mapping[str, Any] | None = None,
-    dtype: str = DTYPES[0],
+    dtype: str | None = None,
 ) -> Path:
     """Writes model.safetensors and config.json.
 
@@ -56,7 +56,8 @@ def export_safetensors(
       output: the folder to write into; no workdir of a run.
       step, best: which checkpoint, see `inference.restore`.
       changes: other values for fields of `decode` and `eval` in config.json, by name.
-      dtype: of the kernels, "float32" or "bfloat16": half the size, rounded.
+      dtype: of the kernels, "float32" or "bfloat16": half the size, rounded. None: as
+        they are, float32 in a run.
 
     Returns:
       model.safetensors.
@@ -65,7 +66,7 @@ def export_safetensors(
       ValueError: if the workdir, a change or the type cannot be used; if `output` is a
         workdir.
     """
-    if dtype not in DTYPES:
+    if dtype is not None and dtype not in DTYPES:
         raise ValueError(f"--dtype is {dtype!r}; there are {DTYPES}.")
     if (output / layout.CHECKPOINTS).is_dir():
         raise ValueError(
@@ -78,7 +79,9 @@ def export_safetensors(
         group, field = name.split(".")
         config[group][field] = value
     output.mkdir(parents=True, exist_ok=True)
-    is_rounded = dtype != DTYPES[0]
+    had = released.dtype_of(workdir) if released.is_released(workdir) else FULL
+    dtype = dtype or had
+    is_rounded = (had, dtype) == (FULL, ROUNDED)
     origin = _origin(workdir, trained.step, is_changed=bool(changes) or is_rounded)
     path = released.write(output, trained.variables, origin, dtype=dtype)
     write_whole(output / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
@@ -236,7 +239,7 @@ if __name__ == "__main__":
         None,
         DTYPES,
         "In which kernels are written, of safetensors; bfloat16 is half the size; "
-        "default: float32.",
+        "default: as they are, float32 in a run.",
     )
     changes_lib.define_flags()
     flags.DEFINE_list(

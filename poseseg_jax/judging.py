@@ -146,9 +146,9 @@ def _write_scores(
         judged.scores, judged.matches[0].pictures, intervals=intervals
     )
     (output / "crowd.png").write_bytes(chart)
-    worst = per_picture.worst(pictures, settings.eval.worst)
+    worst = per_picture.worst_first(pictures)[: settings.eval.worst]
     if worst:
-        sheet = exhibits.worst_sheet(judged.found, prepared, worst, levels)
+        sheet = exhibits.sheet_of(judged.found, prepared, worst, levels)
         visualize.write_png(output / "worst.png", sheet)
     if intervals is not None:
         _write_json(output / INTERVALS_FILE, asdict(intervals))

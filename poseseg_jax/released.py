@@ -82,6 +82,13 @@ def read_origin(folder: Path) -> Origin:
     return _origin(folder / WEIGHTS_FILE, tensors.read(folder / WEIGHTS_FILE)[1])
 
 
+def dtype_of(folder: Path) -> str:
+    """In what the kernels are stored: "float32" or "bfloat16"; errors as of `read`."""
+    stored_as, _ = tensors.read(folder / WEIGHTS_FILE)
+    kinds = {str(array.dtype) for array in stored_as.values() if array.ndim > 1}
+    return "bfloat16" if kinds == {"bfloat16"} else "float32"
+
+
 def read(folder: Path, template: Mapping[str, Any]) -> tuple[dict[str, Any], Origin]:
     """The variables of a released network, and where they come from.
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,7 @@ trap 'echo saved >>"$B/saved"; exit 143' TERM
 echo "begun: $*"
 while true; do sleep 0.1; done
 """
+LATE = SLOW.replace("exit 143", "sleep 3; exit 143")
 BROKEN = "#!/usr/bin/env bash\necho no such thing\nexit 1\n"
 
 
@@ -118,7 +120,7 @@ def test_from_parts_to_a_network_at_home(luggage, tmp_path_factory, tmp_path):
     wanted = {"log", "splits.json", "paste.json", "statistics.md", "config.json"}
     wanted |= {"metrics.json", "metrics.jsonl", "per_picture.csv"}
     assert wanted | {"results_keypoints.json", "results_segm.json"} <= names
-    parts.join(tmp_path / "out" / "parts", tmp_path / "home")
+    parts.join(tmp_path / "out" / "network", tmp_path / "home")
     trained = inference.restore(tmp_path / "home" / "model")
     assert trained.step == STEPS
     assert np.isfinite(trained.variables["params"]["heads"]["mid"]["kernel"]).all()
@@ -139,7 +141,10 @@ def test_a_training_outlives_the_call_and_is_stopped_when_it_has_saved(tmp_path)
         status, said = go(tmp_path, "train", "0", "--config.x=y", **slow)
         assert (status, "goes on" in said) == (0, True), said
         assert "--config.x=y" in said
-        assert go(tmp_path, "train", "1", **slow)[0] == 0  # the same one
+        assert go(tmp_path, "train", "1", "--config.x=y", **slow)[0] == 0  # it goes on
+        for words, other in ((["--config.x=z"], {}), (["--config.x=y"], {"RUN": "r"})):
+            status, said = go(tmp_path, "train", "1", *words, **slow, **other)
+            assert (status, "is at work, with RUN=" in said) == (1, True), said
         status, said = go(tmp_path, "wait", "0", **slow)
         assert (status, "goes on" in said, said.count("begun")) == (0, True, 1)
     finally:
@@ -160,6 +165,43 @@ def test_a_training_that_fails_is_told_by_the_status(tmp_path):
 def test_what_is_no_stage_is_refused_in_words(tmp_path, words):
     status, said = go(tmp_path, *words)
     assert (status, said.startswith("go.sh: ")) == (1, True)
+
+
+def test_a_misspelt_stage_leaves_nothing_behind(tmp_path):
+    go(tmp_path, "trian", "5")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_training_that_takes_its_time_is_asked_to_stop_once(tmp_path):
+    """At a second signal it would end at once, and save nothing."""
+    late = program(tmp_path / "late", LATE)
+    try:
+        assert go(tmp_path, "train", "0", PYTHON=late)[0] == 0
+        first = subprocess.Popen(
+            [str(GO), "stop"],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "B": "b"},
+            stdout=subprocess.DEVNULL,
+        )
+        while not (tmp_path / "b" / "asked").exists():
+            assert first.poll() is None
+            time.sleep(0.05)
+    finally:
+        status, said = go(tmp_path, "stop")
+    assert (status, "was stopped" in said) == (0, True), said
+    assert first.wait() == 0
+    assert (tmp_path / "b" / "saved").read_text() == "saved\n"
+
+
+def test_what_was_pasted_stays_and_another_number_is_refused(tmp_path):
+    (tmp_path / "b" / "S").mkdir(parents=True)
+    (tmp_path / "b" / "P").mkdir()
+    (tmp_path / "b" / "P" / "paste.json").write_text('{\n  "made": 300,\n  "x": 1\n}')
+    status, said = go(tmp_path, "data", NUMBER="30")
+    assert (status, "NUMBER is 30" in said) == (1, True), said
+    quiet = program(tmp_path / "quiet", "#!/usr/bin/env bash\n")
+    status, said = go(tmp_path, "data", NUMBER="300", PYTHON=quiet)
+    assert (status, said.count("stays as it is")) == (0, 2), said
 
 
 def test_a_killed_training_is_told_from_one_that_runs(tmp_path):

@@ -65,10 +65,10 @@ def judged(prepared, found):
 
 
 def test_the_sheet_shows_what_was_found(prepared, truth):
-    pictures = per_picture.worst(judged(prepared, truth), 3)
+    pictures = per_picture.worst_first(judged(prepared, truth))[:3]
     levels = dict.fromkeys(TASKS, 2.0)  # above every score: nobody is shown
     full, empty = (
-        exhibits.worst_sheet(truth, prepared, pictures, level)
+        exhibits.sheet_of(truth, prepared, pictures, level)
         for level in (SHOW_ALL, levels)
     )
     assert full.shape == empty.shape

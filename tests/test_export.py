@@ -220,7 +220,7 @@ def test_in_bfloat16_a_network_has_half_the_size_and_near_answers(
 
 def test_in_bfloat16_a_network_has_no_scores_yet_and_keeps_its_bytes(half, tmp_path):
     assert not released.read_origin(half).scores
-    again = export.export_safetensors(half, tmp_path, dtype="bfloat16")
+    again = export.export_safetensors(half, tmp_path)
     assert again.read_bytes() == (half / "model.safetensors").read_bytes()
 
 

@@ -135,14 +135,13 @@ def test_without_a_right_result_all_are_shown(tmp_path, task):
 def test_the_worst_have_the_lowest_ap_and_then_the_most_mistakes(tmp_path):
     path = three_pictures(tmp_path)
     nothing = judge(path, {task: [] for task in scoring.TASKS})
-    ids = [one.picture.image_id for one in per_picture.worst(nothing, 9)]
+    ids = [one.picture.image_id for one in per_picture.worst_first(nothing)]
     assert ids == [1, 2]  # three missed before one; in the third nobody can be
     results = {task: perfect(path, task) for task in scoring.TASKS}
     some = {task: [e for e in found if e["image_id"] == 1]
             for task, found in results.items()}  # fmt: skip
-    worst = per_picture.worst(judge(path, some), 1)
+    worst = per_picture.worst_first(judge(path, some))[:1]
     assert [one.picture.image_id for one in worst] == [2]
-    assert per_picture.worst(nothing, 0) == []
 
 
 def test_every_picture_has_a_line(split, tmp_path):

@@ -3,7 +3,8 @@
     python -m experiments.coco_mini.paste --root=S --output=P [--number=2000]
 
 S is a folder as of `experiments.coco_mini.splits`. P is S with so many more pictures to
-train on, in each of which there are up to 13 people; the pictures of S are links. Both
+train on, with 2 to 13 people in each as far as they find a place, or one more than the
+background had; the pictures of S are links. Both
 backgrounds and people come from S's train2017 alone, never from what is held out, and
 backgrounds are pictures in which every mask is known. What becomes of those behind is
 said in scenes.py, who is pasted and where in casting.py. paste.json counts.
@@ -58,7 +59,8 @@ def enlarge(
       root: S.
       output: P, new or empty.
       number: pictures to make.
-      fewest, most: people in each, before some are hidden.
+      fewest, most: people in each, before some are hidden. A background that has as
+        many gets one more.
       seed: of all that is drawn.
       jobs: processes.
 
@@ -155,8 +157,10 @@ if __name__ == "__main__":
     flags.DEFINE_string("root", None, "S, of splits.", required=True)
     flags.DEFINE_string("output", None, "P, a new folder.", required=True)
     flags.DEFINE_integer("number", NUMBER, "Pictures to make.", lower_bound=0)
-    flags.DEFINE_integer("fewest", FEWEST, "People in a picture, at least.")
-    flags.DEFINE_integer("most", MOST, "People in a picture, at most.")
+    flags.DEFINE_integer("fewest", FEWEST, "People in a picture, if they find a place.")
+    flags.DEFINE_integer(
+        "most", MOST, "At most, but for a background that has as many: one more."
+    )
     flags.DEFINE_integer("seed", 0, "Of all that is drawn.", lower_bound=0)
     flags.DEFINE_integer(
         "jobs", os.cpu_count(), "Processes; default: one a core.", lower_bound=1

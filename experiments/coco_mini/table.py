@@ -1,4 +1,4 @@
-"""The row of the page's table, and the best, the median and the worst pictures.
+"""A row of the page's table, and the best, the median and the worst pictures.
 
     python -m experiments.coco_mini.table E --annotations=J --images=I --output=O
 
@@ -14,14 +14,13 @@ repository: a picture in which there is none is in the AP of all, and in no buck
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from absl import flags
 
 from poseseg_jax import command, exhibits, judging, visualize
 from poseseg_jax.coco import bootstrap, crowding, scoring
 from poseseg_jax.coco.bootstrap import Interval
 from poseseg_jax.coco.curves import make_curve
-from poseseg_jax.coco.per_picture import best_score, score_pictures, worst
+from poseseg_jax.coco.per_picture import best_score, score_pictures, worst_first
 from poseseg_jax.coco.results import Results, read_json
 from poseseg_jax.coco.scoring import Matches
 from poseseg_jax.data.prepared import prepare_val
@@ -37,7 +36,6 @@ BUCKETS: Mapping[str, tuple[str, ...]] = {
     "5+": ("people_5-7", "people_8+"),
 }
 _LEVEL = 0.95
-_AT_ONCE = 50  # draws
 Scores = dict[str, tuple[float | None, Interval | None]]
 
 
@@ -84,17 +82,38 @@ def make(
 
 
 def by_bucket(matches: Matches, *, resamples: int, seed: int = 0) -> Scores:
-    """AP and its interval over all pictures, and over those of each head count."""
-    found: Scores = {}
-    for name, chosen in _chosen(matches).items():
-        ids = {matches.pictures[index].image_id for index in chosen}
-        value = scoring.summarize(matches, ids)[f"{matches.task}/AP"]
-        found[name] = (value, _interval(matches, chosen, value, resamples, seed))
-    return found
+    """AP over all pictures, and over those of each head count.
+
+    Args:
+      matches: of one task.
+      resamples: draws of the bootstrap over pictures; 0: no intervals.
+      seed: of the draws.
+
+    Returns:
+      AP, 0 to 1, and its interval, by bucket. No AP where nobody is to be found; no
+      interval where that is in a single picture.
+    """
+    buckets = _chosen(matches)
+    value = {}
+    for name, places in buckets.items():
+        ids = {matches.pictures[place].image_id for place in places}
+        value[name] = scoring.summarize(matches, ids)[f"{matches.task}/AP"]
+    if not resamples:
+        return {name: (value[name], None) for name in buckets}
+    curves = {
+        f"AP/{name}": make_curve(matches, pictures=places)
+        for name, places in buckets.items()
+    }
+    drawn = bootstrap.scores_on_draws(
+        curves, len(matches.pictures), resamples=resamples, seed=seed
+    )
+    scores = {name: drawn[f"AP/{name}"] for name in buckets}
+    found = bootstrap.interval_of_each(value, scores, _LEVEL)
+    return {name: (value[name], found[name]) for name in buckets}
 
 
 def in_a_cell(scores: Scores) -> str:
-    """As the rows of others have it: `56.2 (65 / 56 / 62 / 53)`."""
+    """AP x 100 as the rows of others have it: `56.2 (65 / 56 / 62 / 53)`."""
     of_all, _ = scores[ALL]
     values = [scores[bucket][0] for bucket in BUCKETS]
     parts = ["-" if value is None else f"{100 * value:.0f}" for value in values]
@@ -111,12 +130,15 @@ def sheets(
     name: str,
     count: int,
 ) -> None:
-    """Draws the pictures with the best, the median and the worst AP."""
+    """Draws the pictures with the best, the median and the worst AP.
+
+    To be drawn, the split is prepared where TensorFlow Datasets keeps what it prepares.
+    """
     files = (folder / f"results_{task}.json" for task in scoring.TASKS)
     found = Results(*(read_json(path) for path in files))
     prepared = prepare_val(annotations, images)
     levels = {matches.task: best_score(matches) for matches in tasks}
-    ranked = worst(score_pictures(tasks, levels), len(tasks[0].pictures))
+    ranked = worst_first(score_pictures(tasks, levels))
     middle = max(len(ranked) - count, 0) // 2
     parts = {
         "best": ranked[::-1][:count],
@@ -125,7 +147,7 @@ def sheets(
     }
     for part, pictures in parts.items():
         if pictures:
-            sheet = exhibits.worst_sheet(found, prepared, pictures, levels)
+            sheet = exhibits.sheet_of(found, prepared, pictures, levels)
             visualize.write_png(output / f"{name}_{part}.png", sheet)
 
 
@@ -137,26 +159,6 @@ def _chosen(matches: Matches) -> dict[str, list[int]]:
         name: sorted(place[i] for part in parts for i in ids[part])
         for name, parts in BUCKETS.items()
     }
-
-
-def _interval(
-    matches: Matches,
-    chosen: Sequence[int],
-    value: float | None,
-    resamples: int,
-    seed: int,
-) -> Interval | None:
-    curve = make_curve(matches, pictures=chosen)
-    if value is None or not resamples or curve.num_pictures < 2:
-        return None
-    count = len(matches.pictures)
-    every = np.array(list(bootstrap.draws(count, resamples=resamples, seed=seed)))
-    parts = [
-        curve.scores(every[at : at + _AT_ONCE])["AP"]
-        for at in range(0, resamples, _AT_ONCE)
-    ]
-    scores = {ALL: np.concatenate(parts)}
-    return bootstrap.interval_of_each({ALL: value}, scores, _LEVEL)[ALL]
 
 
 def _with_intervals(

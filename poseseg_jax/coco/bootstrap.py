@@ -108,19 +108,37 @@ def drawn(tasks: Sequence[Matches], *, resamples: int = 1000, seed: int = 0) -> 
         curves |= curves_of(matches)
     count = len(image_ids)
     value = of_one(scores_of(curves, np.ones((1, count), np.int64)))
-    every = np.array(list(draws(count, resamples=resamples, seed=seed)))
+    scores = scores_on_draws(curves, count, resamples=resamples, seed=seed)
+    to_find = {key: curve.to_find for key, curve in curves.items()}
+    return Drawn(resamples, seed, value, scores, image_ids, to_find)
+
+
+def scores_on_draws(
+    curves: Mapping[str, Curve], num_pictures: int, *, resamples: int, seed: int
+) -> dict[str, Float[np.ndarray, " r"]]:
+    """What curves say on each of r draws.
+
+    Args:
+      curves: by the beginnings of keys, as of `scores_of`.
+      num_pictures: of the split.
+      resamples: r, one or more.
+      seed: of the draws.
+
+    Returns:
+      Scores, 0 to 1; NaN where nobody is to be found, or in a single picture.
+    """
+    every = np.array(list(draws(num_pictures, resamples=resamples, seed=seed)))
     step = max(1, _AT_ONCE // max(1, *(len(c.picture) for c in curves.values())))
     parts = [
         scores_of(curves, every[at : at + step]) for at in range(0, len(every), step)
     ]
-    scores = {key: np.concatenate([part[key] for part in parts]) for key in value}
+    scores = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     for key, of_key in scores.items():
         # AP50 and the like are read from the curve of all sizes.
         curve = curves.get(key) or curves[key.split("/")[0]]
         if curve.num_pictures < 2:
             of_key[:] = np.nan
-    to_find = {key: curve.to_find for key, curve in curves.items()}
-    return Drawn(resamples, seed, value, scores, image_ids, to_find)
+    return scores
 
 
 def intervals(

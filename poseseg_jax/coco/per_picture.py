@@ -120,8 +120,8 @@ def best_score(matches: Matches) -> float:
     return float(scores[np.argmax(np.where(is_last, f1, 0))])
 
 
-def worst(pictures: Sequence[PictureScores], count: int) -> list[PictureScores]:
-    """Those with the lowest AP; of equal ones, those with the most mistakes first.
+def worst_first(pictures: Sequence[PictureScores]) -> list[PictureScores]:
+    """From the lowest AP to the highest; of equal ones, the most mistakes first.
 
     Pictures in which nobody is to be found have no AP, and are left out.
     """
@@ -130,7 +130,7 @@ def worst(pictures: Sequence[PictureScores], count: int) -> list[PictureScores]:
         for one in pictures
         if one.average_precision is not None
     ]
-    return [one for *_, one in sorted(scored, key=lambda entry: entry[:3])[:count]]
+    return [one for *_, one in sorted(scored, key=lambda entry: entry[:3])]
 
 
 def write_csv(path: Path, pictures: Sequence[PictureScores]) -> None:
